@@ -1,0 +1,35 @@
+//! Subscriber, policy, accounting and RADIUS logic for internet providers.
+//!
+//! Nothing here knows FreeRADIUS: the server module and `ispctl` are two users of this library among others.
+//!
+//! | area | what it holds |
+//! |------|---------------|
+//! | [`tenant`], [`plan`], [`nas`], [`subscriber`] | the model, as the database stores it |
+//! | [`secret`], [`password`] | secrets at rest; stored password forms and what each can verify |
+//! | [`policy`] | the pure decision: facts in, verdict and ordered reply out |
+//! | [`snapshot`] | the subscriber base in memory and its copy on disk |
+//! | [`accounting`] | what an accounting packet says about a session |
+//! | [`radius`], [`coa`] | sans-I/O packet codec; Disconnect and CoA client |
+//! | `store` | SQLite and PostgreSQL behind one contract (features `sqlite`, `postgres`) |
+//! | `node` | one AAA node: snapshot, change feed and writers, as a server embeds it |
+//!
+//! With no features the crate is the model, the policy, the snapshot and the codec: no driver, no runtime.
+#![forbid(unsafe_code)]
+
+pub mod accounting;
+#[cfg(feature = "coa")]
+pub mod coa;
+pub mod dictionary;
+pub mod nas;
+#[cfg(feature = "store")]
+pub mod node;
+pub mod password;
+pub mod plan;
+pub mod policy;
+pub mod radius;
+pub mod secret;
+pub mod snapshot;
+#[cfg(feature = "store")]
+pub mod store;
+pub mod subscriber;
+pub mod tenant;

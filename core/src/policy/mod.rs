@@ -1,0 +1,4 @@
+//! The decision.
+pub mod reason;
+pub mod reply;
+pub use reason::Reason;

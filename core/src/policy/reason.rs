@@ -1,0 +1,101 @@
+//! Why a request is refused: a closed set, so that logs, `radpostauth` and reports can be counted by it.
+
+/// Reason code of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The packet lacks what a decision needs, or carries it malformed.
+    MalformedRequest,
+    /// The packet's source is no NAS of any tenant.
+    UnknownNas,
+    TenantDisabled,
+    UnknownSubscriber,
+    Pending,
+    Suspended,
+    Disconnected,
+    Terminated,
+    Quarantined,
+    /// The activation date lies ahead.
+    NotYetActive,
+    Expired,
+    /// The subscriber has no password stored and no raw check row that brings one.
+    NoPassword,
+    BadPassword,
+    /// The stored form of the password cannot serve the method of the packet.
+    MethodUnsupported,
+    /// The stored password cannot be opened: its key is missing or the value is damaged.
+    PasswordUnreadable,
+    /// A raw check row does not hold for this packet.
+    CheckMismatch,
+    /// A raw row names an attribute, operator or value the server cannot build.
+    BadAttribute,
+    /// The snapshot is older than the configured limit.
+    SnapshotStale,
+    /// Another module, or the server itself, refused.
+    RejectedElsewhere,
+    /// A fault of ours.
+    InternalError,
+}
+
+impl Reason {
+    pub const ALL: [Self; 20] = [
+        Self::MalformedRequest,
+        Self::UnknownNas,
+        Self::TenantDisabled,
+        Self::UnknownSubscriber,
+        Self::Pending,
+        Self::Suspended,
+        Self::Disconnected,
+        Self::Terminated,
+        Self::Quarantined,
+        Self::NotYetActive,
+        Self::Expired,
+        Self::NoPassword,
+        Self::BadPassword,
+        Self::MethodUnsupported,
+        Self::PasswordUnreadable,
+        Self::CheckMismatch,
+        Self::BadAttribute,
+        Self::SnapshotStale,
+        Self::RejectedElsewhere,
+        Self::InternalError,
+    ];
+
+    /// The code, as logged and stored.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "malformed_request",
+            Self::UnknownNas => "unknown_nas",
+            Self::TenantDisabled => "tenant_disabled",
+            Self::UnknownSubscriber => "unknown_subscriber",
+            Self::Pending => "pending",
+            Self::Suspended => "suspended",
+            Self::Disconnected => "disconnected",
+            Self::Terminated => "terminated",
+            Self::Quarantined => "quarantined",
+            Self::NotYetActive => "not_yet_active",
+            Self::Expired => "expired",
+            Self::NoPassword => "no_password",
+            Self::BadPassword => "bad_password",
+            Self::MethodUnsupported => "method_unsupported",
+            Self::PasswordUnreadable => "password_unreadable",
+            Self::CheckMismatch => "check_mismatch",
+            Self::BadAttribute => "bad_attribute",
+            Self::SnapshotStale => "snapshot_stale",
+            Self::RejectedElsewhere => "rejected_elsewhere",
+            Self::InternalError => "internal_error",
+        }
+    }
+
+    /// The reason a code stands for.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.code() == code)
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.code())
+    }
+}
