@@ -54,13 +54,20 @@ pub enum Scheme {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StoredPassword<'a> {
     /// Sealed value of a reversible scheme ([`Scheme::Cleartext`] or [`Scheme::Nt`]).
-    #[serde(borrow)]
-    Sealed(Scheme, crate::secret::Sealed<'a>),
+    Sealed {
+        scheme: Scheme,
+        #[serde(borrow)]
+        sealed: crate::secret::Sealed<'a>,
+    },
     /// Written in clear by another tool.
-    Cleartext(std::borrow::Cow<'a, str>),
+    Cleartext(#[serde(borrow)] std::borrow::Cow<'a, str>),
     Nt([u8; 16]),
     /// One-way hash in its usual text form, without our scheme prefix.
-    OneWay(Scheme, std::borrow::Cow<'a, str>),
+    OneWay {
+        scheme: Scheme,
+        #[serde(borrow)]
+        hash: std::borrow::Cow<'a, str>,
+    },
 }
 
 /// What opening a stored password gives.
