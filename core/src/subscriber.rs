@@ -156,6 +156,16 @@ pub struct AttributeRow {
     pub value: String,
 }
 
+/// An [`AttributeRow`] borrowed from a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawRow<'a> {
+    /// Key of the row in its table, for messages.
+    pub id: i64,
+    pub attribute: &'a str,
+    pub op: &'a str,
+    pub value: &'a str,
+}
+
 /// What a decision needs to know of a subscriber, as read from the database (subscriber, its network profile, its rows).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SubscriberRecord {

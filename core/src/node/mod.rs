@@ -13,7 +13,7 @@ use crate::password::AuthMethod;
 use crate::policy::Reason;
 use crate::policy::reply::ReplyItem;
 use crate::secret::Secret;
-use crate::subscriber::AttributeRow;
+use crate::subscriber::RawRow;
 
 /// Settings of a node. Every one is a key of the server module's configuration.
 #[derive(Debug, Clone)]
@@ -75,8 +75,8 @@ pub struct Authorization<'a> {
     /// Written by the policy, in order.
     pub reply: &'a [ReplyItem<'a>],
     /// Raw rows, to be evaluated by the server itself after `reply` is in place.
-    pub checks: &'a [AttributeRow],
-    pub replies: &'a [AttributeRow],
+    pub checks: &'a [RawRow<'a>],
+    pub replies: &'a [RawRow<'a>],
 }
 
 /// A refusal, with a sentence for the operator.
