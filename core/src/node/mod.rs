@@ -1,45 +1,36 @@
 //! One AAA node: the snapshot, the follower that keeps it fresh, and the writers, as a RADIUS server embeds them.
 //!
 //! [`Node::authorize`] and [`Node::authenticate`] answer from memory and never wait for a database.
+//! [`Node::post_auth`] queues; [`Node::accounting`] waits, bounded, until the database has the record.
+
+mod config;
+mod follower;
+mod link;
+mod state;
+mod writer;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
+use tracing::info;
+
+pub use config::{ConfigFault, NodeConfig};
+pub use writer::AccountingError;
+
 use crate::accounting::{AccountingRecord, PostAuthRecord};
 use crate::dictionary::Dictionary;
-use crate::password::AuthMethod;
-use crate::policy::Reason;
+use crate::password::{AuthMethod, Known, VerifyCache};
 use crate::policy::reply::ReplyItem;
-use crate::secret::Secret;
+use crate::policy::{self, Facts, Reason, Refusal};
+use crate::secret::{KeyRing, Secret, SecretError};
+use crate::snapshot::{Entry, Found, Missing, StoredSecret};
 use crate::subscriber::RawRow;
-
-/// Settings of a node. Every one is a key of the server module's configuration.
-#[derive(Debug, Clone)]
-pub struct NodeConfig {
-    /// `sqlite:///path` or `postgres://...`.
-    pub database_url: Secret<String>,
-    pub database_connections: u32,
-    /// Key file for sealed passwords; `None` = none are sealed.
-    pub key_file: Option<PathBuf>,
-    /// Where the snapshot's copy on disk lives; `None` = none is kept.
-    pub snapshot_file: Option<PathBuf>,
-    /// How often the copy is rewritten while there are changes.
-    pub snapshot_interval: Duration,
-    /// Refuse to authorize from a snapshot that has not been confirmed by the database for this long; `None` = serve for ever.
-    pub snapshot_max_age: Option<Duration>,
-    /// How often the change feed is polled where it cannot be waited on.
-    pub poll_interval: Duration,
-    /// Tenant of packets whose source is in no `nas` row; `None` refuses them as [`Reason::UnknownNas`].
-    pub default_tenant: Option<String>,
-    /// How long an accounting packet may wait for the database.
-    pub accounting_timeout: Duration,
-    /// Rows of `radpostauth` that may wait to be written before further ones are dropped (and counted).
-    pub post_auth_queue: usize,
-    /// Successful verifications of slow hashes to remember.
-    pub verify_cache: usize,
-}
+use state::State;
+pub use state::Status;
+use writer::Writers;
 
 /// What the packet says.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +61,6 @@ pub enum Credential {
 #[derive(Debug)]
 pub struct Authorization<'a> {
     pub tenant_id: &'a str,
-    pub subscriber_id: &'a str,
     pub credential: Credential,
     /// Written by the policy, in order.
     pub reply: &'a [ReplyItem<'a>],
@@ -79,49 +69,73 @@ pub struct Authorization<'a> {
     pub replies: &'a [RawRow<'a>],
 }
 
-/// A refusal, with a sentence for the operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    pub reason: Reason,
-    pub message: String,
-}
-
 /// A node could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    #[error("{0}")]
-    Todo(String),
+    #[error(transparent)]
+    Config(#[from] ConfigFault),
+    #[error("key_file {}: {source}", path.display())]
+    Keys { path: PathBuf, source: SecretError },
+    #[error("cannot start the worker threads: {0}")]
+    Runtime(std::io::Error),
+    #[error("no subscribers to serve: the database is not usable ({database}) and there is no copy on disk ({disk})")]
+    NoSubscribers { database: String, disk: String },
 }
 
-/// An accounting packet was not stored; the NAS must not get an answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AccountingError {
-    #[error("the database did not take the record within {0:?}")]
-    Timeout(Duration),
-    #[error("the database refused the record: {0}")]
-    Store(String),
-    #[error("the node is shutting down")]
-    ShuttingDown,
+/// A running node. Owns its worker threads; [`Node::shutdown`] stops them within a bounded time.
+#[derive(Debug)]
+pub struct Node {
+    config: NodeConfig,
+    keys: Option<KeyRing>,
+    verified: VerifyCache,
+    state: Arc<State>,
+    writers: Writers,
+    follower: follower::Handle,
+    runtime: Runtime,
 }
-
-/// A running node. Owns its runtime threads; dropping it stops them within a bounded time.
-pub struct Node {}
 
 impl Node {
-    /// Check what can be checked of `config` without touching anything: no file made, no socket, no thread.
+    /// Check what can be checked of `config` without leaving a trace: no file made, no socket, no thread.
     ///
     /// # Errors
     /// Says which setting is wrong and why.
     pub fn check(config: &NodeConfig) -> Result<(), NodeError> {
-        todo!()
+        config.validate()?;
+        load_keys(config)?;
+        Ok(())
     }
 
-    /// Load the snapshot (database first, copy on disk if that fails) and start following the feed.
+    /// Load the snapshot (database first, copy on disk if that fails) and start following the change feed.
     ///
     /// # Errors
     /// Neither the database nor the copy on disk can serve, or a setting is wrong.
     pub fn start(config: NodeConfig, dictionary: Arc<dyn Dictionary>) -> Result<Self, NodeError> {
-        todo!()
+        config.validate()?;
+        let keys = load_keys(&config)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("rlm_rust")
+            .enable_all()
+            .build()
+            .map_err(NodeError::Runtime)?;
+        let link = Arc::new(link::Link::new(&config));
+        let (state, follower) = runtime.block_on(follower::load(&config, dictionary, Arc::clone(&link)))?;
+        info!(
+            subscribers = state.snapshot().len(),
+            "subscribers loaded from {}",
+            follower.origin()
+        );
+        let follower = follower.spawn(runtime.handle());
+        let writers = Writers::spawn(runtime.handle(), &config, &link);
+        Ok(Self {
+            verified: VerifyCache::new(config.verify_cache),
+            config,
+            keys,
+            state,
+            writers,
+            follower,
+            runtime,
+        })
     }
 
     /// Decide. `then` runs only where the subscriber is let in as far as this node can tell.
@@ -133,7 +147,44 @@ impl Node {
         request: &AccessRequest<'_>,
         then: impl FnOnce(&Authorization<'_>) -> R,
     ) -> Result<R, Refusal> {
-        todo!()
+        self.with_subscriber(request, |found, entry| {
+            let reply = policy::decide(&Facts {
+                tenant: found.tenant,
+                vendor: found.nas.map_or("", |nas| &nas.vendor),
+                subscriber: &entry.facts,
+                plan: entry.plan.and_then(|index| found.plan(index)),
+                method: request.method,
+                now: request.now,
+            })?;
+            if let Some(fault) = entry.fault {
+                return Err(Refusal::new(Reason::BadAttribute, fault.to_owned()));
+            }
+            Ok(then(&Authorization {
+                tenant_id: &found.tenant.id,
+                credential: self.credential(entry, request.method)?,
+                reply: &reply,
+                checks: &entry.checks,
+                replies: &entry.replies,
+            }))
+        })
+    }
+
+    fn credential(&self, entry: &Entry<'_>, method: AuthMethod) -> Result<Credential, Refusal> {
+        let password = match &entry.secret {
+            StoredSecret::None => return Ok(Credential::None),
+            StoredSecret::Unreadable(why) => return Err(Refusal::new(Reason::PasswordUnreadable, (*why).to_owned())),
+            StoredSecret::Password(password) => password,
+        };
+        let known = password
+            .reveal(self.keys.as_ref(), &entry.id())
+            .map_err(|why| Refusal::new(Reason::PasswordUnreadable, why.to_string()))?;
+        Ok(match known {
+            Known::Cleartext(secret) => Credential::Cleartext(secret),
+            Known::NtHash(hash) => Credential::NtHash(hash),
+            Known::OneWay if method == AuthMethod::Pap => Credential::VerifyHere,
+            // The inner method of a tunnel is not known yet; nothing can be given to the stock modules.
+            Known::OneWay => Credential::None,
+        })
     }
 
     /// Verify User-Password against a stored one-way hash. May burn CPU for as long as the hash asks for.
@@ -141,17 +192,90 @@ impl Node {
     /// # Errors
     /// The refusal.
     pub fn authenticate(&self, request: &AccessRequest<'_>) -> Result<(), Refusal> {
-        todo!()
+        self.with_subscriber(request, |_, entry| {
+            let Some(candidate) = request.user_password else {
+                return Err(Refusal::new(
+                    Reason::MalformedRequest,
+                    "the packet has no User-Password",
+                ));
+            };
+            let StoredSecret::Password(password) = &entry.secret else {
+                return Err(Refusal::new(
+                    Reason::NoPassword,
+                    "no usable password is stored for the subscriber",
+                ));
+            };
+            if self.verified.verify(&entry.id(), password, candidate) {
+                Ok(())
+            } else {
+                Err(Refusal::new(Reason::BadPassword, "the password is wrong"))
+            }
+        })
+    }
+
+    fn with_subscriber<R>(
+        &self,
+        request: &AccessRequest<'_>,
+        then: impl FnOnce(&Found<'_>, &Entry<'_>) -> Result<R, Refusal>,
+    ) -> Result<R, Refusal> {
+        self.refuse_stale(request.now)?;
+        // No database text is other than UTF-8, so no other name can be in it.
+        let user_name = std::str::from_utf8(request.user_name).map_err(|_| {
+            Refusal::new(
+                Reason::UnknownSubscriber,
+                "the User-Name is not UTF-8, so it cannot be a subscriber's",
+            )
+        })?;
+        let snapshot = self.state.snapshot();
+        let view = snapshot.view();
+        let found = view
+            .find(request.source, self.default_tenant(), user_name)
+            .map_err(|missing| match missing {
+                Missing::Nas => Refusal::new(Reason::UnknownNas, unknown_nas(request.source)),
+                Missing::Subscriber => Refusal::new(Reason::UnknownSubscriber, "no such subscriber"),
+            })?;
+        let entry = found
+            .entry()
+            .map_err(|_| Refusal::new(Reason::InternalError, "the subscriber's record in memory is damaged"))?;
+        then(&found, &entry)
+    }
+
+    fn refuse_stale(&self, now: i64) -> Result<(), Refusal> {
+        let Some(limit) = self.config.snapshot_max_age else {
+            return Ok(());
+        };
+        let age = self.state.age(now);
+        if age <= limit {
+            return Ok(());
+        }
+        let message = format!("the database last confirmed the subscribers {age:?} ago, the limit is {limit:?}");
+        Err(Refusal::new(Reason::SnapshotStale, message))
     }
 
     /// Tenant and subscriber of a packet, for the rows that post-auth and accounting write: `(tenant_id, subscriber_id)`.
+    #[must_use]
     pub fn identify(&self, source: Option<IpAddr>, user_name: &[u8]) -> (Option<String>, Option<String>) {
-        todo!()
+        let snapshot = self.state.snapshot();
+        let view = snapshot.view();
+        let found = std::str::from_utf8(user_name)
+            .ok()
+            .and_then(|name| view.find(source, self.default_tenant(), name).ok());
+        match found {
+            Some(found) => (
+                Some(found.tenant.id.clone()),
+                found.entry().ok().map(|entry| entry.id()),
+            ),
+            None => (
+                view.tenant_of(source, self.default_tenant())
+                    .map(|tenant| tenant.id.clone()),
+                None,
+            ),
+        }
     }
 
-    /// Queue a row of `radpostauth`. Never waits.
+    /// Queue a row of `radpostauth`. Never waits; a row that finds the queue full is counted and dropped.
     pub fn post_auth(&self, record: PostAuthRecord) {
-        todo!()
+        self.writers.post_auth(record);
     }
 
     /// Store an accounting record; returns once the database has it.
@@ -159,11 +283,50 @@ impl Node {
     /// # Errors
     /// The record may be lost; the packet must not be answered.
     pub fn accounting(&self, record: AccountingRecord) -> Result<(), AccountingError> {
-        todo!()
+        self.writers.accounting(record, self.config.accounting_timeout)
     }
 
-    /// Stop: flush what is queued, within `limit`.
-    pub fn shutdown(self, limit: Duration) {
-        todo!()
+    /// How fresh the snapshot is and how much it holds.
+    #[must_use]
+    pub fn status(&self, now: i64) -> Status {
+        self.state.status(now)
     }
+
+    /// Stop: flush what is queued and save the snapshot, all within `limit`.
+    pub fn shutdown(self, limit: Duration) {
+        let Self {
+            runtime,
+            writers,
+            follower,
+            ..
+        } = self;
+        let _ = runtime.block_on(tokio::time::timeout(limit, async {
+            tokio::join!(writers.finish(), follower.finish());
+        }));
+        runtime.shutdown_timeout(Duration::from_secs(1));
+    }
+
+    fn default_tenant(&self) -> Option<&str> {
+        self.config.default_tenant.as_deref()
+    }
+}
+
+fn unknown_nas(source: Option<IpAddr>) -> String {
+    match source {
+        Some(address) => format!("{address} is no NAS of any tenant: add it to the nas table or set default_tenant"),
+        None => "the packet's source address is not known".to_owned(),
+    }
+}
+
+fn load_keys(config: &NodeConfig) -> Result<Option<KeyRing>, NodeError> {
+    config
+        .key_file
+        .as_deref()
+        .map(|path| {
+            KeyRing::load(path).map_err(|source| NodeError::Keys {
+                path: path.to_owned(),
+                source,
+            })
+        })
+        .transpose()
 }

@@ -1,4 +1,222 @@
-//! The decision.
+//! The one decision: facts in, verdict and ordered reply out.
+//!
+//! [`decide`] is a pure function. It does no I/O and reads no clock, so the server module, a test call over an API and an
+//! explanation on the command line come to the same answer from the same facts.
+
+pub mod rate;
 pub mod reason;
 pub mod reply;
+
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+
+use crate::password::{AuthMethod, Scheme};
+use crate::plan::Plan;
+use crate::subscriber::Status;
+use crate::tenant::Tenant;
+pub use rate::PlanReply;
 pub use reason::Reason;
+use reply::{Attribute, ReplyItem, Value};
+
+/// RFC 2868 section 3.1 and RFC 3580 section 3.31: Tunnel-Type VLAN.
+const TUNNEL_TYPE_VLAN: u32 = 13;
+/// RFC 2868 section 3.2: Tunnel-Medium-Type IEEE-802.
+const TUNNEL_MEDIUM_IEEE_802: u32 = 6;
+
+/// What is known of the subscriber, apart from its password and raw rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SubscriberFacts {
+    pub status: Status,
+    /// Stored form of the password, if one is stored.
+    pub scheme: Option<Scheme>,
+    /// A raw check row may bring the password instead.
+    pub has_checks: bool,
+    /// kbit/s; override the plan's.
+    pub download_kbps: Option<u32>,
+    pub upload_kbps: Option<u32>,
+    pub static_ipv4: Option<Ipv4Addr>,
+    pub static_ipv6: Option<Ipv6Addr>,
+    pub ipv6_prefix: Option<Ipv6Net>,
+    pub delegated_ipv6_prefix: Option<Ipv6Net>,
+    pub vlan_id: Option<u16>,
+    pub inner_vlan_id: Option<u16>,
+    /// Seconds; override the plan's.
+    pub session_timeout: Option<u32>,
+    pub idle_timeout: Option<u32>,
+    /// Unix seconds.
+    pub activation_date: Option<i64>,
+    pub expiration_date: Option<i64>,
+}
+
+/// Everything a decision depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    pub tenant: &'a Tenant,
+    /// Vendor of the NAS the packet came from.
+    pub vendor: &'a str,
+    pub subscriber: &'a SubscriberFacts,
+    /// The subscriber's plan with what it always replies, compiled once.
+    pub plan: Option<&'a PlanReply>,
+    pub method: AuthMethod,
+    /// Unix seconds.
+    pub now: i64,
+}
+
+/// Why not, for the program (`reason`) and for a person (`message`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: Reason,
+    pub message: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal with its sentence.
+    pub fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.reason, self.message)
+    }
+}
+
+/// Decide whether the subscriber is let in, and with which reply.
+///
+/// Rules, in order: the tenant serves; the status is `active`; the activation date has come; the expiration date has not;
+/// there is a password (or a raw check row that may bring one) and its stored form serves the method of the packet.
+///
+/// # Errors
+/// The refusal of the first rule that does not hold.
+pub fn decide<'a>(facts: &Facts<'a>) -> Result<Vec<ReplyItem<'a>>, Refusal> {
+    let subscriber = facts.subscriber;
+    if !facts.tenant.enabled {
+        return Err(Refusal::new(
+            Reason::TenantDisabled,
+            format!("tenant {} is disabled", facts.tenant.name),
+        ));
+    }
+    check_status(subscriber.status)?;
+    if subscriber.activation_date.is_some_and(|at| facts.now < at) {
+        return Err(Refusal::new(Reason::NotYetActive, "the activation date has not come"));
+    }
+    if subscriber.expiration_date.is_some_and(|at| facts.now >= at) {
+        return Err(Refusal::new(Reason::Expired, "the expiration date has passed"));
+    }
+    check_method(subscriber, facts.method)?;
+    Ok(reply(facts))
+}
+
+fn check_status(status: Status) -> Result<(), Refusal> {
+    let (reason, message) = match status {
+        Status::Active => return Ok(()),
+        Status::Pending => (Reason::Pending, "the subscriber is not activated yet"),
+        Status::Suspended => (Reason::Suspended, "the subscriber is suspended"),
+        Status::Disconnected => (Reason::Disconnected, "the subscriber is disconnected"),
+        Status::Terminated => (Reason::Terminated, "the subscriber is terminated"),
+        Status::Quarantined => (Reason::Quarantined, "the subscriber is in quarantine"),
+    };
+    Err(Refusal::new(reason, message))
+}
+
+fn check_method(subscriber: &SubscriberFacts, method: AuthMethod) -> Result<(), Refusal> {
+    match subscriber.scheme {
+        Some(scheme) if !scheme.serves(method) => Err(Refusal::new(
+            Reason::MethodUnsupported,
+            format!(
+                "{} cannot be verified against a password stored as {}: store it as cleartext{} or use PAP",
+                method.as_str(),
+                scheme.as_str(),
+                if Scheme::Nt.serves(method) { " or nt" } else { "" },
+            ),
+        )),
+        None if !subscriber.has_checks && method != AuthMethod::None => Err(Refusal::new(
+            Reason::NoPassword,
+            "no password is stored for the subscriber",
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// At most this many items are written below; one allocation serves them.
+const MOST_ITEMS: usize = 14;
+
+fn reply<'a>(facts: &Facts<'a>) -> Vec<ReplyItem<'a>> {
+    let subscriber = facts.subscriber;
+    let plan = facts.plan.map(|compiled| &compiled.plan);
+    let mut items = Vec::with_capacity(MOST_ITEMS);
+    let mut push = |attribute, value| {
+        items.push(ReplyItem {
+            attribute,
+            tag: 0,
+            value,
+        })
+    };
+
+    if let Some(rate) = rate::rate_limit(facts.vendor, facts.plan, subscriber) {
+        push(Attribute::MikrotikRateLimit, Value::Text(rate));
+    }
+    if let Some(address) = subscriber.static_ipv4 {
+        push(Attribute::FramedIpAddress, Value::Ipv4(address));
+    }
+    if let Some(address) = subscriber.static_ipv6 {
+        push(Attribute::FramedIpv6Address, Value::Ipv6(address));
+    }
+    if let Some(prefix) = subscriber.ipv6_prefix {
+        push(Attribute::FramedIpv6Prefix, Value::Ipv6Prefix(prefix));
+    }
+    if let Some(prefix) = subscriber.delegated_ipv6_prefix {
+        push(Attribute::DelegatedIpv6Prefix, Value::Ipv6Prefix(prefix));
+    }
+    if let Some(seconds) = session_timeout(subscriber, plan, facts.now) {
+        push(Attribute::SessionTimeout, Value::Integer(seconds));
+    }
+    if let Some(seconds) = subscriber.idle_timeout.or(plan.and_then(|p| p.idle_timeout)) {
+        push(Attribute::IdleTimeout, Value::Integer(seconds));
+    }
+    if let Some(seconds) = plan.and_then(|p| p.acct_interim_interval) {
+        push(Attribute::AcctInterimInterval, Value::Integer(seconds));
+    }
+    match (subscriber.vlan_id, subscriber.inner_vlan_id) {
+        (Some(outer), Some(inner)) => {
+            push_vlan(&mut items, 1, outer);
+            push_vlan(&mut items, 2, inner);
+        }
+        (Some(vlan), None) | (None, Some(vlan)) => push_vlan(&mut items, 0, vlan),
+        (None, None) => {}
+    }
+    items
+}
+
+/// The subscriber's own limit, else the plan's; never beyond the expiration date.
+fn session_timeout(subscriber: &SubscriberFacts, plan: Option<&Plan>, now: i64) -> Option<u32> {
+    let limit = subscriber.session_timeout.or(plan.and_then(|p| p.session_timeout));
+    let left = subscriber
+        .expiration_date
+        .map(|at| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX));
+    match (limit, left) {
+        (Some(limit), Some(left)) => Some(limit.min(left)),
+        (limit, left) => limit.or(left),
+    }
+}
+
+/// The three attributes that put a port into a VLAN (RFC 3580 section 3.31); the tag keeps the sets of QinQ apart.
+fn push_vlan(items: &mut Vec<ReplyItem<'_>>, tag: u8, vlan: u16) {
+    let mut push = |attribute, value| items.push(ReplyItem { attribute, tag, value });
+    push(Attribute::TunnelType, Value::Integer(TUNNEL_TYPE_VLAN));
+    push(Attribute::TunnelMediumType, Value::Integer(TUNNEL_MEDIUM_IEEE_802));
+    push(
+        Attribute::TunnelPrivateGroupId,
+        Value::Text(Cow::Owned(vlan.to_string())),
+    );
+}
+
+#[cfg(test)]
+mod tests;

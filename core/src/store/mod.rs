@@ -86,6 +86,17 @@ pub enum StoreError {
     Todo(String),
 }
 
+impl StoreError {
+    /// The database did not answer `what` (a present participle: "reading the change feed") in time.
+    pub fn timeout(what: &'static str, limit: Duration) -> Self {
+        todo!()
+    }
+    /// The database is away, busy or slow: trying the same again later may work (not so for a refused row).
+    pub fn is_transient(&self) -> bool {
+        todo!()
+    }
+}
+
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// A connection pool to one of the two databases.

@@ -1,0 +1,168 @@
+//! Settings of a node, and what is a sensible value of each.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::secret::Secret;
+
+/// Settings of a node. Every one is a key of the server module's configuration.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// `sqlite:///path` or `postgres://...`.
+    pub database_url: Secret<String>,
+    pub database_connections: u32,
+    /// Key file for sealed passwords; `None` = none are sealed.
+    pub key_file: Option<PathBuf>,
+    /// Where the snapshot's copy on disk lives; `None` = none is kept.
+    pub snapshot_file: Option<PathBuf>,
+    /// How often the copy is rewritten while there are changes.
+    pub snapshot_interval: Duration,
+    /// Refuse to authorize from a snapshot that has not been confirmed by the database for this long; `None` = serve for ever.
+    pub snapshot_max_age: Option<Duration>,
+    /// How often the change feed is polled where it cannot be waited on.
+    pub poll_interval: Duration,
+    /// Tenant of packets whose source is in no `nas` row; `None` refuses them as `unknown_nas`.
+    pub default_tenant: Option<String>,
+    /// How long an accounting packet may wait for the database.
+    pub accounting_timeout: Duration,
+    /// Rows of `radpostauth` that may wait to be written before further ones are dropped (and counted).
+    pub post_auth_queue: usize,
+    /// Successful verifications of slow hashes to remember.
+    pub verify_cache: usize,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            database_url: Secret::new(String::new()),
+            database_connections: 4,
+            key_file: None,
+            snapshot_file: None,
+            snapshot_interval: Duration::from_secs(30),
+            snapshot_max_age: None,
+            poll_interval: Duration::from_millis(200),
+            default_tenant: None,
+            accounting_timeout: Duration::from_secs(2),
+            post_auth_queue: 65_536,
+            verify_cache: 100_000,
+        }
+    }
+}
+
+/// A setting with a value it cannot have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {value}: {rule}")]
+pub struct ConfigFault {
+    /// Dotted name, as in the server module's configuration.
+    pub key: &'static str,
+    pub value: String,
+    /// What the value must be.
+    pub rule: &'static str,
+}
+
+impl NodeConfig {
+    /// Check every setting by itself; touches nothing.
+    ///
+    /// # Errors
+    /// The first setting that is out of bounds.
+    pub fn validate(&self) -> Result<(), ConfigFault> {
+        let url = self.database_url.expose();
+        if !["sqlite:", "postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme))
+        {
+            // The value may hold a password: name its scheme at most.
+            let scheme = url.split_once(':').map_or("(none)", |(scheme, _)| scheme).to_owned();
+            return Err(ConfigFault {
+                key: "database.url",
+                value: format!("{scheme}:..."),
+                rule: "must begin with sqlite:, postgres:// or postgresql://",
+            });
+        }
+        within(
+            "database.connections",
+            self.database_connections,
+            1..=100,
+            "must be from 1 to 100",
+        )?;
+        within_time(
+            "snapshot.interval",
+            self.snapshot_interval,
+            1_000,
+            86_400_000,
+            "must be from 1 second to 1 day",
+        )?;
+        if let Some(age) = self.snapshot_max_age {
+            within_time(
+                "snapshot.max_age",
+                age,
+                10_000,
+                u64::MAX,
+                "must be 0 (no limit) or at least 10 seconds",
+            )?;
+        }
+        within_time(
+            "poll_interval",
+            self.poll_interval,
+            10,
+            1_000,
+            "must be from 10 to 1000 milliseconds",
+        )?;
+        within_time(
+            "accounting.timeout",
+            self.accounting_timeout,
+            100,
+            10_000,
+            "must be from 0.1 to 10 seconds",
+        )?;
+        within(
+            "post_auth.queue",
+            self.post_auth_queue,
+            1..=10_000_000,
+            "must be from 1 to 10000000",
+        )?;
+        within(
+            "verify_cache",
+            self.verify_cache,
+            0..=10_000_000,
+            "must be from 0 to 10000000",
+        )?;
+        Ok(())
+    }
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    key: &'static str,
+    value: T,
+    range: std::ops::RangeInclusive<T>,
+    rule: &'static str,
+) -> Result<(), ConfigFault> {
+    if range.contains(&value) {
+        Ok(())
+    } else {
+        Err(ConfigFault {
+            key,
+            value: value.to_string(),
+            rule,
+        })
+    }
+}
+
+fn within_time(
+    key: &'static str,
+    value: Duration,
+    least: u64,
+    most: u64,
+    rule: &'static str,
+) -> Result<(), ConfigFault> {
+    let milliseconds = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
+    if (least..=most).contains(&milliseconds) {
+        Ok(())
+    } else {
+        Err(ConfigFault {
+            key,
+            value: format!("{value:?}"),
+            rule,
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! From database rows to packed records.
+
+use std::sync::Arc;
+
+use tracing::{error, warn};
+
+use super::record::{Entry, PackedId, Record, StoredSecret};
+use super::{Catalog, Snapshot};
+use crate::dictionary::{Dictionary, RowList};
+use crate::nas::NasRecord;
+use crate::password::StoredPassword;
+use crate::plan::Plan;
+use crate::policy::SubscriberFacts;
+use crate::subscriber::{AttributeRow, RawRow, SubscriberRecord};
+use crate::tenant::Tenant;
+
+/// Builds a whole snapshot, or packs single subscribers against an existing catalog.
+pub struct SnapshotBuilder {
+    catalog: Catalog,
+    snapshot: Snapshot,
+    dictionary: Arc<dyn Dictionary>,
+}
+
+impl std::fmt::Debug for SnapshotBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnapshotBuilder")
+            .field("subscribers", &self.snapshot.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl SnapshotBuilder {
+    /// Start empty. `dictionary` judges raw rows.
+    pub fn new(dictionary: Arc<dyn Dictionary>) -> Self {
+        Self {
+            catalog: Catalog::default(),
+            snapshot: Snapshot::default(),
+            dictionary,
+        }
+    }
+
+    pub fn tenant(&mut self, tenant: Tenant) {
+        self.catalog.add_tenant(tenant);
+    }
+
+    pub fn plan(&mut self, plan: Plan) {
+        self.catalog.add_plan(plan);
+    }
+
+    pub fn nas(&mut self, nas: NasRecord) {
+        self.catalog.add_nas(nas);
+    }
+
+    /// Add a subscriber; its tenant must have come before. The first of two with one normalized name stays.
+    pub fn subscriber(&mut self, subscriber: &SubscriberRecord) {
+        if let Some(plan) = &subscriber.plan_id {
+            self.catalog.plan_index(plan);
+        }
+        let Some((record, ..)) = pack(&self.catalog, &*self.dictionary, subscriber) else {
+            return;
+        };
+        if let Some(earlier) = self.snapshot.insert(record) {
+            warn_of_twins(&earlier, subscriber);
+            self.snapshot.insert(earlier);
+        }
+    }
+
+    /// The finished snapshot.
+    #[must_use]
+    pub fn finish(self) -> Snapshot {
+        self.snapshot.replace_catalog(self.catalog);
+        self.snapshot
+    }
+}
+
+/// Two subscribers of one tenant whose names the tenant's rules make equal: only one can be served.
+pub(crate) fn warn_of_twins(served: &Record, left_out: &SubscriberRecord) {
+    warn!(
+        tenant = left_out.tenant_id,
+        username = left_out.username,
+        id = left_out.id,
+        served = served.entry().map(|entry| entry.id()).unwrap_or_default(),
+        "another subscriber has the same name under the tenant's username rules; this one is not served: rename it",
+    );
+}
+
+/// Pack a subscriber; gives the record with the key it stands under. `None` where it cannot be served at all.
+pub(crate) fn pack(
+    catalog: &Catalog,
+    dictionary: &dyn Dictionary,
+    subscriber: &SubscriberRecord,
+) -> Option<(Record, u32, String)> {
+    let tenant = catalog.tenant_index(&subscriber.tenant_id)?;
+    let name = catalog.tenant(tenant)?.normalize(&subscriber.username).into_owned();
+
+    let fault = first_fault(dictionary, subscriber);
+    if let Some(fault) = &fault {
+        error!(
+            tenant = subscriber.tenant_id,
+            username = subscriber.username,
+            "subscriber is refused: {fault}"
+        );
+    }
+    let unreadable;
+    let (secret, scheme) = match subscriber.password.as_deref().filter(|password| !password.is_empty()) {
+        None => (StoredSecret::None, None),
+        Some(password) => match StoredPassword::parse(subscriber.password_hash_method.as_deref(), password) {
+            Ok(parsed) => {
+                let scheme = parsed.scheme();
+                (StoredSecret::Password(parsed), Some(scheme))
+            }
+            Err(problem) => {
+                unreadable = problem.to_string();
+                error!(
+                    tenant = subscriber.tenant_id,
+                    username = subscriber.username,
+                    "stored password: {unreadable}"
+                );
+                (StoredSecret::Unreadable(&unreadable), None)
+            }
+        },
+    };
+    let entry = Entry {
+        id: PackedId::new(&subscriber.id),
+        secret,
+        plan: subscriber
+            .plan_id
+            .as_deref()
+            .and_then(|id| catalog.known_plan_index(id)),
+        facts: SubscriberFacts {
+            status: subscriber.status,
+            scheme,
+            has_checks: !subscriber.checks.is_empty(),
+            download_kbps: subscriber.download_kbps,
+            upload_kbps: subscriber.upload_kbps,
+            static_ipv4: subscriber.static_ipv4,
+            static_ipv6: subscriber.static_ipv6,
+            ipv6_prefix: subscriber.ipv6_prefix,
+            delegated_ipv6_prefix: subscriber.delegated_ipv6_prefix,
+            vlan_id: subscriber.vlan_id,
+            inner_vlan_id: subscriber.inner_vlan_id,
+            session_timeout: subscriber.session_timeout,
+            idle_timeout: subscriber.idle_timeout,
+            activation_date: subscriber.activation_date,
+            expiration_date: subscriber.expiration_date,
+        },
+        checks: subscriber.checks.iter().map(borrow).collect(),
+        replies: subscriber.replies.iter().map(borrow).collect(),
+        fault: fault.as_deref(),
+    };
+    let Some(record) = Record::pack(tenant, &name, &entry) else {
+        error!(
+            tenant = subscriber.tenant_id,
+            id = subscriber.id,
+            "username of {} bytes is longer than a User-Name can be: the subscriber cannot log in",
+            name.len()
+        );
+        return None;
+    };
+    Some((record, tenant, name))
+}
+
+fn borrow(row: &AttributeRow) -> RawRow<'_> {
+    RawRow {
+        id: row.id,
+        attribute: &row.attribute,
+        op: &row.op,
+        value: &row.value,
+    }
+}
+
+fn first_fault(dictionary: &dyn Dictionary, subscriber: &SubscriberRecord) -> Option<String> {
+    let checks = subscriber.checks.iter().map(|row| (RowList::Check, "radcheck", row));
+    let replies = subscriber.replies.iter().map(|row| (RowList::Reply, "radreply", row));
+    checks.chain(replies).find_map(|(list, table, row)| {
+        let why = dictionary.check_row(list, row).err()?;
+        Some(format!("{table} row {}, attribute {}: {why}", row.id, row.attribute))
+    })
+}

@@ -1,0 +1,230 @@
+//! The small part of a snapshot: tenants, plans and NAS. Replaced whole when one of them changes.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::nas::NasRecord;
+use crate::plan::Plan;
+use crate::policy::PlanReply;
+use crate::tenant::Tenant;
+
+/// What a packet's source stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NasEntry {
+    pub tenant: u32,
+    pub vendor: Arc<str>,
+}
+
+/// Tenants, plans and NAS. Records refer to tenants and plans by index; an index is never reused for another id.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    tenants: Slots<Tenant>,
+    plans: Slots<PlanReply>,
+    nas: Vec<NasRecord>,
+    hosts: HashMap<IpAddr, NasEntry, foldhash::fast::FixedState>,
+    /// Longest prefix first.
+    networks: Vec<(IpNet, NasEntry)>,
+}
+
+/// Values by index and by id. The index of an id is given once; its value may come and go.
+#[derive(Debug, Clone)]
+struct Slots<T> {
+    values: Vec<Option<T>>,
+    ids: Vec<String>,
+    index: HashMap<String, u32>,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Self {
+            values: Vec::new(),
+            ids: Vec::new(),
+            index: HashMap::new(),
+        }
+    }
+}
+
+impl<T> Slots<T> {
+    fn index_of(&mut self, id: &str) -> u32 {
+        if let Some(&index) = self.index.get(id) {
+            return index;
+        }
+        let index = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        self.values.push(None);
+        self.ids.push(id.to_owned());
+        self.index.insert(id.to_owned(), index);
+        index
+    }
+
+    fn set(&mut self, id: &str, value: T) {
+        let index = self.index_of(id);
+        if let Some(slot) = self.values.get_mut(index as usize) {
+            *slot = Some(value);
+        }
+    }
+
+    fn get(&self, index: u32) -> Option<&T> {
+        self.values.get(index as usize)?.as_ref()
+    }
+
+    /// The same indices, no values.
+    fn emptied(&self) -> Self {
+        let mut values = Vec::new();
+        values.resize_with(self.values.len(), || None);
+        Self {
+            values,
+            ids: self.ids.clone(),
+            index: self.index.clone(),
+        }
+    }
+}
+
+impl Catalog {
+    /// An empty catalog in which ids keep the indices they have here.
+    #[must_use]
+    pub fn successor(&self) -> Self {
+        Self {
+            tenants: self.tenants.emptied(),
+            plans: self.plans.emptied(),
+            ..Self::default()
+        }
+    }
+
+    pub fn add_tenant(&mut self, tenant: Tenant) {
+        let id = tenant.id.clone();
+        self.tenants.set(&id, tenant);
+    }
+
+    pub fn add_plan(&mut self, plan: Plan) {
+        let id = plan.id.clone();
+        self.plans.set(&id, PlanReply::from(plan));
+    }
+
+    pub fn add_nas(&mut self, nas: NasRecord) {
+        let entry = NasEntry {
+            tenant: self.tenants.index_of(&nas.tenant_id),
+            vendor: nas.vendor.as_str().into(),
+        };
+        let network = nas.network;
+        if network.prefix_len() == network.max_prefix_len() {
+            self.hosts.insert(network.addr(), entry);
+        } else {
+            let at = self
+                .networks
+                .partition_point(|(other, _)| other.prefix_len() >= network.prefix_len());
+            self.networks.insert(at, (network, entry));
+        }
+        self.nas.push(nas);
+    }
+
+    /// The NAS at this address: an exact row, else the longest network.
+    #[must_use]
+    pub fn nas(&self, address: IpAddr) -> Option<&NasEntry> {
+        let address = address.to_canonical();
+        self.hosts.get(&address).or_else(|| {
+            self.networks
+                .iter()
+                .find(|(network, _)| network.contains(&address))
+                .map(|(_, entry)| entry)
+        })
+    }
+
+    /// The index of a tenant that exists.
+    #[must_use]
+    pub fn tenant_index(&self, id: &str) -> Option<u32> {
+        let index = *self.tenants.index.get(id)?;
+        self.tenant(index).map(|_| index)
+    }
+
+    #[must_use]
+    pub fn tenant(&self, index: u32) -> Option<&Tenant> {
+        self.tenants.get(index)
+    }
+
+    #[must_use]
+    pub fn plan(&self, index: u32) -> Option<&PlanReply> {
+        self.plans.get(index)
+    }
+
+    /// The index a plan id has or will have.
+    pub fn plan_index(&mut self, id: &str) -> u32 {
+        self.plans.index_of(id)
+    }
+
+    /// The index a plan id has, if it was ever seen.
+    #[must_use]
+    pub fn known_plan_index(&self, id: &str) -> Option<u32> {
+        self.plans.index.get(id).copied()
+    }
+
+    /// Whether a tenant's rules for usernames differ: every key of its subscribers would have to be made anew.
+    #[must_use]
+    pub fn rules_differ(&self, other: &Self) -> bool {
+        self.tenants.values.iter().flatten().any(|tenant| {
+            other
+                .tenants
+                .index
+                .get(&tenant.id)
+                .and_then(|&index| other.tenant(index))
+                .is_some_and(|there| {
+                    (there.username_case, there.username_realm) != (tenant.username_case, tenant.username_realm)
+                })
+        })
+    }
+
+    /// What it was made of, for the copy on disk: `(tenant ids and values, plan ids and values, nas)`.
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts {
+            tenants: self
+                .tenants
+                .ids
+                .iter()
+                .zip(&self.tenants.values)
+                .map(|(id, v)| (id.as_str(), v.as_ref()))
+                .collect(),
+            plans: self
+                .plans
+                .ids
+                .iter()
+                .zip(&self.plans.values)
+                .map(|(id, v)| (id.as_str(), v.as_ref().map(|p| &p.plan)))
+                .collect(),
+            nas: &self.nas,
+        }
+    }
+
+    pub(super) fn from_parts(
+        tenants: Vec<(String, Option<Tenant>)>,
+        plans: Vec<(String, Option<Plan>)>,
+        nas: Vec<NasRecord>,
+    ) -> Self {
+        let mut catalog = Self::default();
+        for (id, tenant) in tenants {
+            catalog.tenants.index_of(&id);
+            if let Some(tenant) = tenant {
+                catalog.add_tenant(tenant);
+            }
+        }
+        for (id, plan) in plans {
+            catalog.plans.index_of(&id);
+            if let Some(plan) = plan {
+                catalog.add_plan(plan);
+            }
+        }
+        for nas in nas {
+            catalog.add_nas(nas);
+        }
+        catalog
+    }
+}
+
+/// A catalog taken apart, in the order of its indices.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct Parts<'a> {
+    pub(super) tenants: Vec<(&'a str, Option<&'a Tenant>)>,
+    pub(super) plans: Vec<(&'a str, Option<&'a Plan>)>,
+    pub(super) nas: &'a [NasRecord],
+}

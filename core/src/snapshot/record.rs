@@ -1,0 +1,131 @@
+//! One subscriber, packed.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::password::StoredPassword;
+use crate::policy::SubscriberFacts;
+use crate::subscriber::RawRow;
+
+/// Longest username a key can hold; longer ones cannot arrive in a User-Name (RFC 2865 section 5: 253 octets).
+pub(super) const MOST_NAME: usize = 253;
+/// Tenant index and length of the name come before the name.
+const KEY_HEAD: usize = 5;
+
+/// A subscriber's record: key and packed [`Entry`] in one shared allocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record(Arc<[u8]>);
+
+/// What a decision needs of a subscriber, borrowed from its record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry<'a> {
+    #[serde(borrow)]
+    pub(super) id: PackedId<'a>,
+    #[serde(borrow)]
+    pub secret: StoredSecret<'a>,
+    /// Index into the catalog.
+    pub plan: Option<u32>,
+    pub facts: SubscriberFacts,
+    #[serde(borrow)]
+    pub checks: Vec<RawRow<'a>>,
+    #[serde(borrow)]
+    pub replies: Vec<RawRow<'a>>,
+    /// A raw row the server cannot build: why. The subscriber is refused with it.
+    #[serde(borrow)]
+    pub fault: Option<&'a str>,
+}
+
+/// The password columns, parsed when the record was packed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StoredSecret<'a> {
+    None,
+    #[serde(borrow)]
+    Password(StoredPassword<'a>),
+    /// What is wrong with the stored value.
+    Unreadable(&'a str),
+}
+
+/// Most ids are UUIDs: 16 bytes instead of 36.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum PackedId<'a> {
+    Uuid([u8; 16]),
+    Text(&'a str),
+}
+
+impl<'a> PackedId<'a> {
+    pub(super) fn new(id: &'a str) -> Self {
+        match Uuid::try_parse(id) {
+            // Only the canonical spelling comes back the same.
+            Ok(uuid) if uuid.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()) == id => {
+                Self::Uuid(uuid.into_bytes())
+            }
+            Ok(_) | Err(_) => Self::Text(id),
+        }
+    }
+}
+
+impl Entry<'_> {
+    /// The subscriber's id.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self.id {
+            PackedId::Uuid(bytes) => Uuid::from_bytes(bytes).to_string(),
+            PackedId::Text(text) => text.to_owned(),
+        }
+    }
+}
+
+impl Record {
+    /// Pack a record. `None` if no User-Name can name it (longer than an attribute).
+    pub fn pack(tenant: u32, username: &str, entry: &Entry<'_>) -> Option<Self> {
+        let mut bytes = Vec::with_capacity(192);
+        if !write_key(&mut bytes, tenant, username) {
+            return None;
+        }
+        let bytes = postcard::to_extend(entry, bytes).ok()?;
+        Some(Self(bytes.into()))
+    }
+
+    /// A record as [`Record::as_bytes`] gave it. `None` if the bytes hold none.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let record = Self(bytes.into());
+        (record.key_len() <= bytes.len() && record.entry().is_ok()).then_some(record)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Unpack. Borrows; allocates only for raw rows.
+    ///
+    /// # Errors
+    /// The record is damaged.
+    pub fn entry(&self) -> Result<Entry<'_>, postcard::Error> {
+        postcard::from_bytes(self.0.get(self.key_len()..).unwrap_or_default())
+    }
+
+    /// Tenant and name, as hashed and compared.
+    pub(super) fn key(&self) -> &[u8] {
+        self.0.get(..self.key_len()).unwrap_or_default()
+    }
+
+    fn key_len(&self) -> usize {
+        KEY_HEAD + self.0.get(KEY_HEAD - 1).map_or(0, |&len| usize::from(len))
+    }
+}
+
+/// Append the key of a subscriber; says whether the name fits.
+pub(super) fn write_key(to: &mut impl Extend<u8>, tenant: u32, username: &str) -> bool {
+    let Some(len) = u8::try_from(username.len())
+        .ok()
+        .filter(|&len| usize::from(len) <= MOST_NAME)
+    else {
+        return false;
+    };
+    to.extend(tenant.to_le_bytes());
+    to.extend([len]);
+    to.extend(username.bytes());
+    true
+}
