@@ -1,1 +1,301 @@
+#![allow(clippy::unwrap_used)]
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::dictionary::{AnyAttribute, Dictionary, RowList};
+use crate::nas::NasRecord;
+use crate::plan::Plan;
+use crate::subscriber::{AttributeRow, Status, SubscriberRecord};
+use crate::tenant::{UsernameCase, UsernameRealm};
+
+fn tenant(id: &str, username_case: UsernameCase, username_realm: UsernameRealm) -> Tenant {
+    Tenant {
+        id: id.into(),
+        name: id.to_uppercase(),
+        enabled: true,
+        username_case,
+        username_realm,
+    }
+}
+
+fn nas(id: i64, tenant_id: &str, network: &str) -> NasRecord {
+    NasRecord {
+        id,
+        tenant_id: tenant_id.into(),
+        network: network.parse().unwrap(),
+        shortname: format!("nas{id}"),
+        vendor: "mikrotik".into(),
+    }
+}
+
+fn subscriber(tenant_id: &str, id: &str, username: &str) -> SubscriberRecord {
+    SubscriberRecord {
+        id: id.into(),
+        tenant_id: tenant_id.into(),
+        username: username.into(),
+        status: Status::Active,
+        plan_id: Some("gold".into()),
+        ..SubscriberRecord::default()
+    }
+}
+
+/// Tenant `a` behind 192.0.2.0/24 but for 192.0.2.9, which is `b`'s; `b` lowers names and strips realms.
+fn builder() -> SnapshotBuilder {
+    let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute));
+    builder.tenant(tenant("a", UsernameCase::Preserve, UsernameRealm::Keep));
+    builder.tenant(tenant("b", UsernameCase::Lower, UsernameRealm::Strip));
+    builder.plan(Plan {
+        id: "gold".into(),
+        download_rate_kbps: 9,
+        upload_rate_kbps: 3,
+        ..Plan::default()
+    });
+    builder.nas(nas(1, "a", "192.0.2.0/24"));
+    builder.nas(nas(2, "b", "192.0.2.9/32"));
+    builder.nas(nas(3, "b", "192.0.0.0/8"));
+    builder.nas(nas(4, "b", "2001:db8::/32"));
+    builder
+}
+
+fn sample() -> Snapshot {
+    let mut builder = builder();
+    builder.subscriber(&subscriber("a", "0b4b4cf8-68b0-4aa5-9d26-2b6f2f8b1ef0", "alice"));
+    builder.subscriber(&subscriber("b", "second", "Alice@example.net"));
+    builder.finish()
+}
+
+fn who(snapshot: &Snapshot, source: &str, name: &str) -> Result<String, Missing> {
+    let view = snapshot.view();
+    view.find(Some(source.parse().unwrap()), None, name)
+        .map(|found| found.entry().unwrap().id())
+}
+
+#[test]
+fn the_nas_decides_the_tenant_and_the_tenant_the_rules() {
+    let snapshot = sample();
+    let (of_a, of_b) = ("0b4b4cf8-68b0-4aa5-9d26-2b6f2f8b1ef0", "second");
+    assert_eq!(who(&snapshot, "192.0.2.1", "alice").unwrap(), of_a);
+    assert_eq!(who(&snapshot, "192.0.2.1", "Alice"), Err(Missing::Subscriber));
+    assert_eq!(
+        who(&snapshot, "192.0.2.9", "ALICE@other.example").unwrap(),
+        of_b,
+        "the exact row beats the network"
+    );
+    assert_eq!(
+        who(&snapshot, "192.0.3.1", "alice").unwrap(),
+        of_b,
+        "the longer prefix beats the shorter"
+    );
+    assert_eq!(who(&snapshot, "2001:db8::1", "alice").unwrap(), of_b);
+    assert_eq!(
+        who(&snapshot, "::ffff:192.0.2.9", "alice").unwrap(),
+        of_b,
+        "a mapped address is the IPv4 address"
+    );
+    assert_eq!(who(&snapshot, "198.51.100.1", "alice"), Err(Missing::Nas));
+    assert!(
+        snapshot.view().find(None, Some("a"), "alice").is_ok(),
+        "the default tenant serves unlisted sources"
+    );
+}
+
+#[test]
+fn a_record_gives_back_what_went_in() {
+    let mut builder = builder();
+    let row = |id, attribute: &str| AttributeRow {
+        id,
+        attribute: attribute.into(),
+        op: "+=".into(),
+        value: "x".into(),
+    };
+    let rich = SubscriberRecord {
+        static_ipv4: Some("192.0.2.77".parse().unwrap()),
+        delegated_ipv6_prefix: Some("2001:db8:7::/56".parse().unwrap()),
+        vlan_id: Some(4094),
+        expiration_date: Some(i64::MAX),
+        checks: vec![row(1, "NAS-Port-Type")],
+        replies: vec![row(2, "Cisco-AVPair"), row(3, "Cisco-AVPair")],
+        ..subscriber("a", "not-a-uuid", "rich")
+    };
+    builder.subscriber(&rich);
+    let snapshot = builder.finish();
+    let view = snapshot.view();
+    let found = view.find(Some("192.0.2.1".parse().unwrap()), None, "rich").unwrap();
+    let entry = found.entry().unwrap();
+    assert_eq!(entry.id(), "not-a-uuid");
+    assert_eq!(entry.facts.static_ipv4, rich.static_ipv4);
+    assert_eq!(entry.facts.delegated_ipv6_prefix, rich.delegated_ipv6_prefix);
+    assert_eq!(entry.facts.vlan_id, rich.vlan_id);
+    assert_eq!(entry.facts.expiration_date, rich.expiration_date);
+    assert!(entry.facts.has_checks);
+    assert_eq!(
+        entry
+            .replies
+            .iter()
+            .map(|row| (row.id, row.attribute))
+            .collect::<Vec<_>>(),
+        [(2, "Cisco-AVPair"), (3, "Cisco-AVPair")]
+    );
+    assert_eq!(found.plan(entry.plan.unwrap()).unwrap().plan.id, "gold");
+}
+
+#[test]
+fn of_two_subscribers_with_one_normalized_name_the_first_is_served() {
+    let mut builder = builder();
+    builder.subscriber(&subscriber("b", "first", "bob"));
+    builder.subscriber(&subscriber("b", "later", "BOB@realm"));
+    let snapshot = builder.finish();
+    assert_eq!(snapshot.len(), 1);
+    assert_eq!(who(&snapshot, "192.0.2.9", "Bob").unwrap(), "first");
+}
+
+#[test]
+fn only_the_subscriber_itself_is_removed() {
+    let snapshot = sample();
+    assert!(!snapshot.remove(1, "alice", "somebody else"));
+    assert!(snapshot.remove(1, "alice", "second"));
+    assert!(!snapshot.remove(1, "alice", "second"));
+    assert_eq!(snapshot.len(), 1);
+}
+
+#[test]
+fn a_row_the_server_cannot_build_marks_the_subscriber() {
+    struct Strict;
+    impl Dictionary for Strict {
+        fn check_row(&self, _: RowList, row: &AttributeRow) -> Result<(), String> {
+            if row.attribute == "Framed-Pool" {
+                Ok(())
+            } else {
+                Err("unknown attribute".into())
+            }
+        }
+    }
+    let row = AttributeRow {
+        id: 17,
+        attribute: "Framed-Poool".into(),
+        op: "=".into(),
+        value: "x".into(),
+    };
+    let mut builder = SnapshotBuilder::new(Arc::new(Strict));
+    builder.tenant(tenant("a", UsernameCase::Preserve, UsernameRealm::Keep));
+    builder.subscriber(&SubscriberRecord {
+        replies: vec![row],
+        ..subscriber("a", "s", "alice")
+    });
+    let snapshot = builder.finish();
+    let view = snapshot.view();
+    let found = view.find(None, Some("a"), "alice").unwrap();
+    assert_eq!(
+        found.entry().unwrap().fault,
+        Some("radreply row 17, attribute Framed-Poool: unknown attribute")
+    );
+}
+
+#[test]
+fn a_successor_catalog_keeps_indices() {
+    let snapshot = sample();
+    let before = snapshot.catalog();
+    let mut after = before.successor();
+    assert_eq!(after.tenant_index("b"), None, "a tenant that is gone serves nobody");
+    after.add_tenant(tenant("c", UsernameCase::Preserve, UsernameRealm::Keep));
+    after.add_tenant(tenant("b", UsernameCase::Preserve, UsernameRealm::Strip));
+    assert_eq!(after.tenant_index("b"), before.tenant_index("b"));
+    assert!(after.rules_differ(&before), "b keeps the case of names now");
+    assert_eq!(after.known_plan_index("gold"), before.known_plan_index("gold"));
+}
+
+#[test]
+fn the_copy_on_disk_comes_back_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("snapshot");
+    sample().save(&path, "position 7", 1_234).unwrap();
+    let stored = Snapshot::load(&path).unwrap();
+    assert_eq!((stored.position.as_str(), stored.confirmed_at), ("position 7", 1_234));
+    assert_eq!(stored.snapshot.len(), 2);
+    assert_eq!(who(&stored.snapshot, "192.0.2.9", "alice").unwrap(), "second");
+    let view = stored.snapshot.view();
+    let found = view.find(Some("192.0.2.9".parse().unwrap()), None, "alice").unwrap();
+    assert_eq!(
+        found
+            .plan(found.entry().unwrap().plan.unwrap())
+            .unwrap()
+            .plan
+            .download_rate_kbps,
+        9
+    );
+}
+
+#[test]
+fn the_copy_on_disk_is_readable_by_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("snapshot");
+    sample().save(&path, "", 0).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_damaged_copy_is_never_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("snapshot");
+    sample().save(&path, "position", 1).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        std::fs::write(&path, &damaged).unwrap();
+        assert!(Snapshot::load(&path).is_err(), "byte {at} flipped");
+        std::fs::write(&path, &whole[..at]).unwrap();
+        assert!(Snapshot::load(&path).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn a_subscriber_being_replaced_is_never_absent() {
+    let snapshot = sample();
+    let record = snapshot.get(0, "alice").unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut looked = 0_u32;
+            while !done.load(Ordering::Relaxed) || looked == 0 {
+                assert!(who(&snapshot, "192.0.2.1", "alice").is_ok());
+                looked += 1;
+            }
+        });
+        for _ in 0..20_000 {
+            snapshot.insert(record.clone());
+        }
+        done.store(true, Ordering::Relaxed);
+        reader.join().unwrap();
+    });
+    assert_eq!(snapshot.len(), 2);
+}
+
+proptest! {
+    #[test]
+    fn any_name_that_fits_is_found_again(names in proptest::collection::hash_set("\\PC{0,40}", 1..50)) {
+        let mut builder = builder();
+        for name in &names {
+            builder.subscriber(&subscriber("a", name, name));
+        }
+        let snapshot = builder.finish();
+        for name in &names {
+            prop_assert_eq!(who(&snapshot, "192.0.2.1", name), Ok(name.clone()));
+        }
+        prop_assert_eq!(snapshot.len(), names.len());
+    }
+
+    #[test]
+    fn no_bytes_make_a_copy_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("snapshot");
+        let mut file = b"ISPSNAP\x01".to_vec();
+        file.extend(bytes);
+        std::fs::write(&path, file).unwrap();
+        prop_assert!(Snapshot::load(&path).is_err());
+    }
+}
