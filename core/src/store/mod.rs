@@ -1,19 +1,62 @@
-//! The database contract: what both stores do, tested by one suite on SQLite and on PostgreSQL.
+//! The database: what both stores do, tested by one suite on SQLite and on PostgreSQL.
+//!
+//! | module | what it holds |
+//! |--------|---------------|
+//! | `tenants`, `plans`, `nas`, `subscribers`, `rows` | administration: one file per table |
+//! | `load`, `feed` | what a node reads: the whole base, then what changed |
+//! | `records`, `accounting` | what a node writes |
+//! | `import` | subscribers in bulk |
+//! | `schema` | migrations |
+//! | `sqlite`, `postgres`, `link`, `sql` | the drivers behind one face; statements in both dialects |
+//!
+//! Statements stand beside the method that runs them, once per dialect. To add a table: a migration in both
+//! directories, a module with its `statements!`, its tests in the conformance suite.
 
 use std::time::Duration;
 
-use crate::accounting::{AccountingRecord, PostAuthRecord};
-use crate::dictionary::RowList;
-use crate::nas::{Nas, NasRecord};
+use crate::nas::NasRecord;
 use crate::plan::Plan;
-use crate::subscriber::{AttributeRow, Status, Subscriber, SubscriberRecord};
+use crate::subscriber::{Status, SubscriberRecord};
 use crate::tenant::Tenant;
+
+mod accounting;
+mod error;
+#[cfg(test)]
+mod every_statement;
+mod feed;
+mod import;
+mod link;
+mod load;
+mod nas;
+mod plans;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod records;
+mod rows;
+mod schema;
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod subscribers;
+mod tenants;
+
+pub use error::StoreError;
+pub use feed::ChangeFeed;
+pub use import::{ImportError, SubscriberImport};
+
+use link::{Conn, Tx};
+
+#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+compile_error!("feature `store` is internal: choose `sqlite`, `postgres` or both");
+
+type Result<T> = std::result::Result<T, StoreError>;
 
 /// Where a reader of the change feed stands. Opaque; round-trips through [`FeedPosition::as_str`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedPosition(String);
 
 impl FeedPosition {
+    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -48,7 +91,7 @@ pub struct Change {
 /// What the feed has since a position.
 #[derive(Debug)]
 pub enum Feed {
-    /// Changes in commit order where the database has one, and the position after them.
+    /// Changes, and the position after them. Per entity they are in the order they were made.
     Changes {
         position: FeedPosition,
         changes: Vec<Change>,
@@ -79,190 +122,122 @@ pub struct SubscriberFilter {
     pub offset: u32,
 }
 
-/// A database fault, in the words of what was attempted.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("{0}")]
-    Todo(String),
-}
-
-impl StoreError {
-    /// The database did not answer `what` (a present participle: "reading the change feed") in time.
-    pub fn timeout(what: &'static str, limit: Duration) -> Self {
-        todo!()
-    }
-    /// The database is away, busy or slow: trying the same again later may work (not so for a refused row).
-    pub fn is_transient(&self) -> bool {
-        todo!()
-    }
-}
-
-type Result<T> = std::result::Result<T, StoreError>;
-
-/// A connection pool to one of the two databases.
+/// A connection pool to one of the two databases. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Store {}
+pub struct Store {
+    backend: Backend,
+}
 
-/// Follows the change feed from a position on.
-pub struct ChangeFeed {}
-
-/// An import in one transaction: all rows or none.
-pub struct SubscriberImport {}
+#[derive(Debug, Clone)]
+enum Backend {
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlite::SqliteStore),
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::PgStore),
+}
 
 impl Store {
-    /// `sqlite:///abs/path.db`, `sqlite://rel.db` or `postgres://user@host/db`. SQLite: the file is made if `create`.
+    /// Open `sqlite:///abs/path.db`, `sqlite://rel.db` or `postgres://user@host/db`, with at most `connections`
+    /// connections for reading (SQLite) or in all (PostgreSQL). SQLite: the file is made if `create`.
+    ///
+    /// Returns within seconds, connected or not.
+    ///
+    /// # Errors
+    /// The URL is no such URL, the database cannot be reached, or the server is too old.
     pub async fn connect(url: &str, connections: u32, create: bool) -> Result<Self> {
-        todo!()
+        #[cfg(not(feature = "sqlite"))]
+        let _ = create;
+        let backend = match url.split_once(':').map(|(scheme, _)| scheme) {
+            #[cfg(feature = "sqlite")]
+            Some("sqlite") => Backend::Sqlite(sqlite::SqliteStore::connect(url, connections, create).await?),
+            #[cfg(feature = "postgres")]
+            Some("postgres" | "postgresql") => Backend::Postgres(postgres::PgStore::connect(url, connections).await?),
+            #[cfg(not(feature = "sqlite"))]
+            Some("sqlite") => return Err(StoreError::Url("this build has no support for SQLite".to_owned())),
+            #[cfg(not(feature = "postgres"))]
+            Some("postgres" | "postgresql") => {
+                return Err(StoreError::Url("this build has no support for PostgreSQL".to_owned()));
+            }
+            _ => {
+                return Err(StoreError::Url(
+                    "expected sqlite:///path/to/file or postgres://user@host/database".to_owned(),
+                ));
+            }
+        };
+        Ok(Self { backend })
     }
-    pub async fn migrate(&self) -> Result<Vec<String>> {
-        todo!()
-    }
-    /// Error unless the schema is at the version this build wants; names the command to run.
-    pub async fn check_schema(&self) -> Result<()> {
-        todo!()
-    }
+
+    /// Close all connections, waiting for the statements that run.
     pub async fn close(&self) {
-        todo!()
+        match &self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(store) => store.close().await,
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(store) => store.close().await,
+        }
     }
 
-    pub async fn load_snapshot(&self, sink: &mut dyn SnapshotSink) -> Result<FeedPosition> {
-        todo!()
-    }
-    pub async fn load_catalog(&self, sink: &mut dyn SnapshotSink) -> Result<()> {
-        todo!()
-    }
-    pub async fn load_subscribers(&self, ids: &[String], sink: &mut dyn SnapshotSink) -> Result<()> {
-        todo!()
-    }
+    /// Start following the change feed after `from`. `poll` bounds how long [`ChangeFeed::wait`] waits (PostgreSQL,
+    /// where a notification ends it early) or is how often it looks (SQLite).
+    ///
+    /// # Errors
+    /// The database cannot be reached.
     pub async fn follow(&self, from: FeedPosition, poll: Duration) -> Result<ChangeFeed> {
-        todo!()
-    }
-    /// Drop feed rows older than `keep`.
-    pub async fn prune_feed(&self, keep: Duration) -> Result<u64> {
-        todo!()
+        ChangeFeed::open(self, from, poll).await
     }
 
-    pub async fn record_post_auth(&self, rows: &[PostAuthRecord]) -> Result<()> {
-        todo!()
-    }
-    pub async fn record_accounting(&self, rows: &[AccountingRecord]) -> Result<()> {
-        todo!()
-    }
-
-    pub async fn tenant_add(&self, tenant: &Tenant) -> Result<()> {
-        todo!()
-    }
-    pub async fn tenant_list(&self) -> Result<Vec<Tenant>> {
-        todo!()
-    }
-    /// By id or by name.
-    pub async fn tenant_get(&self, id_or_name: &str) -> Result<Option<Tenant>> {
-        todo!()
-    }
-    pub async fn tenant_set(&self, tenant: &Tenant) -> Result<()> {
-        todo!()
-    }
-    pub async fn tenant_delete(&self, id: &str) -> Result<()> {
-        todo!()
+    async fn reader(&self) -> std::result::Result<Conn, sqlx::Error> {
+        Ok(match &self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(store) => Conn::Sqlite(store.reader().await?),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(store) => Conn::Postgres(store.pool().acquire().await?),
+        })
     }
 
-    pub async fn plan_add(&self, plan: &Plan) -> Result<()> {
-        todo!()
-    }
-    pub async fn plan_list(&self, tenant_id: &str) -> Result<Vec<Plan>> {
-        todo!()
-    }
-    pub async fn plan_get(&self, tenant_id: &str, id_or_name: &str) -> Result<Option<Plan>> {
-        todo!()
-    }
-    pub async fn plan_set(&self, plan: &Plan) -> Result<()> {
-        todo!()
-    }
-    pub async fn plan_delete(&self, tenant_id: &str, id: &str) -> Result<()> {
-        todo!()
+    async fn writer(&self) -> std::result::Result<Conn, sqlx::Error> {
+        Ok(match &self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(store) => Conn::Sqlite(store.writer().await?),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(store) => Conn::Postgres(store.pool().acquire().await?),
+        })
     }
 
-    /// Returns the id the database gave.
-    pub async fn nas_add(&self, nas: &Nas) -> Result<i64> {
-        todo!()
-    }
-    pub async fn nas_list(&self, tenant_id: Option<&str>) -> Result<Vec<Nas>> {
-        todo!()
-    }
-    pub async fn nas_get(&self, tenant_id: &str, id_nasname_or_shortname: &str) -> Result<Option<Nas>> {
-        todo!()
-    }
-    pub async fn nas_set(&self, nas: &Nas) -> Result<()> {
-        todo!()
-    }
-    pub async fn nas_delete(&self, tenant_id: &str, id: i64) -> Result<()> {
-        todo!()
+    /// One consistent view for several reads.
+    async fn begin_snapshot(&self) -> std::result::Result<Tx, sqlx::Error> {
+        Ok(match &self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(store) => Tx::Sqlite(store.begin_read().await?),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(store) => Tx::Postgres(store.begin_snapshot().await?),
+        })
     }
 
-    pub async fn subscriber_add(&self, subscriber: &Subscriber) -> Result<()> {
-        todo!()
-    }
-    pub async fn subscriber_list(&self, filter: &SubscriberFilter) -> Result<Vec<Subscriber>> {
-        todo!()
-    }
-    /// By username (not deleted) or id.
-    pub async fn subscriber_get(&self, tenant_id: &str, username_or_id: &str) -> Result<Option<Subscriber>> {
-        todo!()
-    }
-    pub async fn subscriber_set(&self, subscriber: &Subscriber) -> Result<()> {
-        todo!()
-    }
-    /// Soft: sets `deleted_at`.
-    pub async fn subscriber_delete(&self, tenant_id: &str, id: &str, by: Option<&str>) -> Result<()> {
-        todo!()
-    }
-    pub async fn subscriber_import(&self) -> Result<SubscriberImport> {
-        todo!()
+    async fn begin(&self) -> std::result::Result<Tx, sqlx::Error> {
+        Ok(match &self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(store) => Tx::Sqlite(store.begin_write().await?),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(store) => Tx::Postgres(store.begin().await?),
+        })
     }
 
-    pub async fn rows(&self, list: RowList, tenant_id: &str, subscriber_id: &str) -> Result<Vec<AttributeRow>> {
-        todo!()
-    }
-    pub async fn row_add(
-        &self,
-        list: RowList,
-        subscriber: &Subscriber,
-        attribute: &str,
-        op: &str,
-        value: &str,
-    ) -> Result<i64> {
-        todo!()
-    }
-    pub async fn row_delete(&self, list: RowList, tenant_id: &str, id: i64) -> Result<()> {
-        todo!()
+    /// A write transaction that may take its time.
+    async fn begin_long(&self) -> std::result::Result<Tx, sqlx::Error> {
+        Ok(match &self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(store) => Tx::Sqlite(store.begin_write().await?),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(store) => Tx::Postgres(store.begin_long().await?),
+        })
     }
 }
 
-impl ChangeFeed {
-    /// Wait until there may be a change, or `poll` is over (PostgreSQL: NOTIFY; SQLite: data_version). Errors when the database is gone.
-    pub async fn wait(&mut self) -> Result<()> {
-        todo!()
+/// `Err(NotFound)` if a statement that must hit one row hit none.
+fn must_hit(rows: u64, attempt: impl FnOnce() -> String) -> Result<()> {
+    if rows == 0 {
+        return Err(StoreError::NotFound { attempt: attempt() });
     }
-    /// What came since the last call; moves the position forward.
-    pub async fn next(&mut self, limit: u32) -> Result<Feed> {
-        todo!()
-    }
-}
-
-impl SubscriberImport {
-    /// Fails with the index within `batch` and the reason for the first row the database refuses; nothing is kept then.
-    pub async fn push(&mut self, batch: &[Subscriber]) -> std::result::Result<(), ImportError> {
-        todo!()
-    }
-    pub async fn commit(self) -> Result<u64> {
-        todo!()
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    #[error("row {index}: {reason}")]
-    Row { index: usize, reason: String },
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    Ok(())
 }

@@ -1,0 +1,209 @@
+//! Subscribers in bulk.
+
+use std::borrow::Cow;
+#[cfg(feature = "sqlite")]
+use std::sync::{Arc, LazyLock};
+
+use super::error::{Attempt as _, StoreError};
+use super::link::{Link, Tx};
+use super::sql::Param;
+#[cfg(feature = "postgres")]
+use super::subscribers::POSTGRES_INSERT;
+#[cfg(feature = "sqlite")]
+use super::subscribers::{SQLITE_TUPLE, insert_columns};
+use super::subscribers::{missing_reference, values};
+use super::{Result, Store};
+use crate::subscriber::Subscriber;
+
+/// An import in one transaction: all rows or none. Dropped without [`SubscriberImport::commit`], none.
+pub struct SubscriberImport {
+    tx: Tx,
+    rows: u64,
+}
+
+/// An import was refused. Nothing of it is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// `index` counts from 0 within the batch.
+    #[error("row {index}: {reason}")]
+    Row { index: usize, reason: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Rows per statement on SQLite, which takes 32,766 parameters at most. Past some dozen more make no difference.
+#[cfg(feature = "sqlite")]
+const SQLITE_ROWS: usize = 64;
+
+#[cfg(feature = "sqlite")]
+static SQLITE_INSERT: LazyLock<Arc<str>> = LazyLock::new(|| sqlite_insert(SQLITE_ROWS).into());
+
+#[cfg(feature = "sqlite")]
+fn sqlite_insert(rows: usize) -> String {
+    let tuples = vec![SQLITE_TUPLE; rows].join(", ");
+    format!(
+        concat!("INSERT INTO subscribers (", insert_columns!(), ") VALUES {}"),
+        tuples
+    )
+}
+
+/// Insert all of `subscribers`, or fail with some of them inserted.
+pub(super) async fn insert(link: Link<'_>, subscribers: &[Subscriber]) -> std::result::Result<(), sqlx::Error> {
+    match link {
+        #[cfg(feature = "sqlite")]
+        Link::Sqlite(connection) => {
+            for rows in subscribers.chunks(SQLITE_ROWS) {
+                // The text is made of constants alone.
+                let mut query = if rows.len() == SQLITE_ROWS {
+                    sqlx::query(sqlx::AssertSqlSafe(Arc::clone(&SQLITE_INSERT)))
+                } else {
+                    sqlx::query(sqlx::AssertSqlSafe(sqlite_insert(rows.len()))).persistent(false)
+                };
+                for param in rows.iter().flat_map(values) {
+                    query = match param {
+                        Param::Text(text) => query.bind(text.map(Cow::into_owned)),
+                        Param::Int(number) => query.bind(number),
+                        Param::Bool(flag) => query.bind(flag),
+                    };
+                }
+                query.execute(&mut *connection).await?;
+            }
+        }
+        #[cfg(feature = "postgres")]
+        Link::Postgres(connection) => {
+            let mut columns: Vec<Column<'_>> = Vec::new();
+            for subscriber in subscribers {
+                let row = values(subscriber);
+                if columns.is_empty() {
+                    columns = row.iter().map(Column::for_values_like).collect();
+                }
+                for (column, value) in columns.iter_mut().zip(row) {
+                    column.push(value);
+                }
+            }
+            if columns.is_empty() {
+                return Ok(());
+            }
+            let mut query = sqlx::query(POSTGRES_INSERT);
+            for column in columns {
+                query = match column {
+                    Column::Text(texts) => query.bind(texts),
+                    Column::Int(numbers) => query.bind(numbers),
+                };
+            }
+            query.execute(connection).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The values of one column, to be bound as an array.
+#[cfg(feature = "postgres")]
+enum Column<'a> {
+    Text(Vec<Option<Cow<'a, str>>>),
+    Int(Vec<Option<i64>>),
+}
+
+#[cfg(feature = "postgres")]
+impl<'a> Column<'a> {
+    fn for_values_like(value: &Param<'_>) -> Self {
+        match value {
+            Param::Text(_) => Self::Text(Vec::new()),
+            Param::Int(_) | Param::Bool(_) => Self::Int(Vec::new()),
+        }
+    }
+
+    fn push(&mut self, value: Param<'a>) {
+        match (self, value) {
+            (Self::Text(texts), Param::Text(text)) => texts.push(text),
+            (Self::Int(numbers), Param::Int(number)) => numbers.push(number),
+            (Self::Int(numbers), Param::Bool(flag)) => numbers.push(Some(flag.into())),
+            // A column has one type; a value of another becomes NULL rather than shift the rows.
+            (Self::Text(texts), _) => texts.push(None),
+            (Self::Int(numbers), Param::Text(_)) => numbers.push(None),
+        }
+    }
+}
+
+fn attempt() -> String {
+    "import subscribers".to_owned()
+}
+
+impl Store {
+    /// Start an import. SQLite: other writers wait until it ends.
+    ///
+    /// # Errors
+    /// The database does not answer, or another writer holds it.
+    pub async fn subscriber_import(&self) -> Result<SubscriberImport> {
+        let tx = self.begin_long().await.attempt(attempt)?;
+        Ok(SubscriberImport { tx, rows: 0 })
+    }
+}
+
+impl SubscriberImport {
+    /// Add a batch; a few thousand rows make a good one.
+    ///
+    /// # Errors
+    /// The first row the database refuses, and why. Drop the import then: it must not be committed.
+    pub async fn push(&mut self, batch: &[Subscriber]) -> std::result::Result<(), ImportError> {
+        match self.insert_or_undo(batch).await {
+            Ok(()) => {
+                self.rows += batch.len() as u64;
+                Ok(())
+            }
+            Err(error) if error.as_database_error().is_some() => Err(self.find_refused(batch, error).await),
+            Err(error) => Err(StoreError::from_sqlx(attempt(), error).into()),
+        }
+    }
+
+    /// Returns the number of rows imported, once they are durable.
+    ///
+    /// # Errors
+    /// The database did not take them; none is kept.
+    pub async fn commit(self) -> Result<u64> {
+        self.tx.commit().await.attempt(attempt)?;
+        Ok(self.rows)
+    }
+
+    /// All rows of the batch, or (the transaction intact) none.
+    async fn insert_or_undo(&mut self, batch: &[Subscriber]) -> std::result::Result<(), sqlx::Error> {
+        self.tx.savepoint().await?;
+        match insert(self.tx.link(), batch).await {
+            Ok(()) => self.tx.release_savepoint().await,
+            Err(error) => {
+                self.tx.rollback_to_savepoint().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// A statement of many rows does not say which one was refused: one by one does.
+    async fn find_refused(&mut self, batch: &[Subscriber], error: sqlx::Error) -> ImportError {
+        for (index, subscriber) in batch.iter().enumerate() {
+            let Err(error) = self.insert_or_undo(std::slice::from_ref(subscriber)).await else {
+                continue;
+            };
+            let reason = match StoreError::from_sqlx(attempt(), error) {
+                StoreError::Duplicate { what, .. } => match what {
+                    "username" => format!("the username {:?} is taken already", subscriber.username),
+                    "subscriber number" => {
+                        format!(
+                            "the subscriber number {:?} is taken already",
+                            subscriber.subscriber_number
+                        )
+                    }
+                    what => format!("the {what} is taken already"),
+                },
+                StoreError::MissingReference { what, .. } => {
+                    let exact = missing_reference(self.tx.link(), subscriber).await;
+                    format!("no such {}", exact.ok().flatten().unwrap_or(what))
+                }
+                StoreError::Refused { reason, .. } => reason,
+                error => return ImportError::Store(error),
+            };
+            return ImportError::Row { index, reason };
+        }
+        // Refused together, accepted one by one: nothing a row could be blamed for.
+        ImportError::Store(StoreError::from_sqlx(attempt(), error))
+    }
+}

@@ -1,0 +1,232 @@
+//! What a node reads: the whole base in one consistent view, or the parts that changed.
+
+use super::error::Attempt as _;
+use super::link::Tx;
+use super::sql::{Columns, Row, Sql, params, statements};
+use super::{FeedPosition, Result, SnapshotSink, Store, feed, nas, plans, tenants};
+use crate::nas::NasRecord;
+use crate::subscriber::{AttributeRow, SubscriberRecord};
+
+/// What [`record`] reads, up to the raw rows.
+macro_rules! sqlite_columns {
+    () => {
+        "s.id, s.tenant_id, s.username, s.status, s.password, s.password_hash_method, s.bandwidth_profile_id, \
+         s.download_speed_kbps, s.upload_speed_kbps, coalesce(s.static_ipv4, p.static_ipv4), p.static_ipv6, \
+         s.ipv6_prefix, p.delegated_ipv6_prefix, coalesce(s.vlan_id, p.service_vlan), \
+         CASE WHEN p.qinq_enabled THEN p.inner_vlan END, s.session_timeout, s.idle_timeout, s.simultaneous_use, \
+         unixepoch(s.activation_date), unixepoch(s.expiration_date)"
+    };
+}
+macro_rules! postgres_columns {
+    () => {
+        "s.id, s.tenant_id, s.username, s.status, s.password, s.password_hash_method, s.bandwidth_profile_id, \
+         s.download_speed_kbps, s.upload_speed_kbps, host(coalesce(s.static_ipv4, p.static_ipv4)), \
+         host(p.static_ipv6), s.ipv6_prefix::text, p.delegated_ipv6_prefix::text, \
+         coalesce(s.vlan_id, p.service_vlan)::bigint, (CASE WHEN p.qinq_enabled THEN p.inner_vlan END)::bigint, \
+         s.session_timeout, s.idle_timeout, s.simultaneous_use, extract(epoch FROM s.activation_date)::bigint, \
+         extract(epoch FROM s.expiration_date)::bigint"
+    };
+}
+
+macro_rules! from {
+    () => {
+        "FROM subscribers s LEFT JOIN subscriber_network_profiles p ON p.subscriber_id = s.id AND p.tenant_id = s.tenant_id"
+    };
+}
+
+/// The raw rows of one subscriber as JSON, looked up by index.
+macro_rules! sqlite_rows {
+    ($table:literal) => {
+        concat!(
+            "(SELECT json_group_array(json_array(r.id, r.attribute, r.op, r.value) ORDER BY r.id) FROM ",
+            $table,
+            " r WHERE r.subscriber_id = s.id)"
+        )
+    };
+}
+macro_rules! postgres_rows {
+    ($table:literal) => {
+        concat!(
+            "(SELECT json_agg(json_build_array(r.id, r.attribute, r.op, r.value) ORDER BY r.id) FROM ",
+            $table,
+            " r WHERE r.subscriber_id = s.id)::text"
+        )
+    };
+}
+/// The raw rows of all subscribers, to be joined: a million look-ups would take longer than the rest.
+macro_rules! postgres_all_rows {
+    ($table:literal) => {
+        concat!(
+            "(SELECT subscriber_id, json_agg(json_build_array(id, attribute, op, value) ORDER BY id)::text AS list FROM ",
+            $table,
+            " WHERE subscriber_id IS NOT NULL GROUP BY subscriber_id)"
+        )
+    };
+}
+
+statements! {
+    NAS {
+        both: "SELECT id, tenant_id, nasname, shortname, vendor FROM nas ORDER BY id",
+    }
+    TENANTS {
+        both: concat!("SELECT ", tenants::tenant_columns!(), " FROM tenants"),
+    }
+    PLANS {
+        both: concat!("SELECT ", plans::plan_columns!(), " FROM radius_bandwidth_profiles"),
+    }
+    ALL_SUBSCRIBERS {
+        sqlite: concat!(
+            "SELECT ", sqlite_columns!(), ", ", sqlite_rows!("radcheck"), ", ", sqlite_rows!("radreply"), " ",
+            from!(), " WHERE s.deleted_at IS NULL"),
+        postgres: concat!(
+            "SELECT ", postgres_columns!(), ", c.list, a.list ", from!(),
+            " LEFT JOIN ", postgres_all_rows!("radcheck"), " c ON c.subscriber_id = s.id",
+            " LEFT JOIN ", postgres_all_rows!("radreply"), " a ON a.subscriber_id = s.id",
+            " WHERE s.deleted_at IS NULL"),
+    }
+    SOME_SUBSCRIBERS {
+        sqlite: concat!(
+            "SELECT ", sqlite_columns!(), ", ", sqlite_rows!("radcheck"), ", ", sqlite_rows!("radreply"), " ",
+            from!(), " WHERE s.deleted_at IS NULL AND s.id IN (SELECT value FROM json_each($1))"),
+        postgres: concat!(
+            "SELECT ", postgres_columns!(), ", ", postgres_rows!("radcheck"), ", ", postgres_rows!("radreply"), " ",
+            from!(), " WHERE s.deleted_at IS NULL AND s.id = ANY (ARRAY(SELECT json_array_elements_text($1::json)))"),
+    }
+}
+
+impl Store {
+    /// Read tenants, plans, NAS and every subscriber that is not deleted, as of one instant, and return where the
+    /// change feed stood then.
+    ///
+    /// # Errors
+    /// The database does not answer; the sink has seen part of the base then.
+    pub async fn load_snapshot(&self, sink: &mut dyn SnapshotSink) -> Result<FeedPosition> {
+        let attempt = || "load the subscriber base".to_owned();
+        let mut tx = self.begin_snapshot().await.attempt(attempt)?;
+        let position = feed::position(self, &mut tx).await.attempt(attempt)?;
+        catalog(&mut tx, sink).await.attempt(attempt)?;
+        subscribers(&mut tx, ALL_SUBSCRIBERS, None, sink)
+            .await
+            .attempt(attempt)?;
+        tx.commit().await.attempt(attempt)?;
+        Ok(position)
+    }
+
+    /// Read tenants, plans and NAS.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn load_catalog(&self, sink: &mut dyn SnapshotSink) -> Result<()> {
+        let attempt = || "load tenants, plans and NAS".to_owned();
+        let mut tx = self.begin_snapshot().await.attempt(attempt)?;
+        catalog(&mut tx, sink).await.attempt(attempt)?;
+        tx.commit().await.attempt(attempt)
+    }
+
+    /// Read those of the subscribers that exist and are not deleted.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn load_subscribers(&self, ids: &[String], sink: &mut dyn SnapshotSink) -> Result<()> {
+        let attempt = || "load changed subscribers".to_owned();
+        let ids = serde_json::Value::from(ids).to_string();
+        let mut tx = self.begin_snapshot().await.attempt(attempt)?;
+        subscribers(&mut tx, SOME_SUBSCRIBERS, Some(&ids), sink)
+            .await
+            .attempt(attempt)?;
+        tx.commit().await.attempt(attempt)
+    }
+}
+
+type Driver<T> = std::result::Result<T, sqlx::Error>;
+
+async fn catalog(tx: &mut Tx, sink: &mut dyn SnapshotSink) -> Driver<()> {
+    for row in tx.link().all(TENANTS, &[]).await? {
+        sink.tenant(tenants::tenant(&row)?);
+    }
+    for row in tx.link().all(PLANS, &[]).await? {
+        sink.plan(plans::plan(&row)?);
+    }
+    for row in tx.link().all(NAS, &[]).await? {
+        if let Some(nas) = nas_record(&row)? {
+            sink.nas(nas);
+        }
+    }
+    Ok(())
+}
+
+async fn subscribers(tx: &mut Tx, sql: Sql, ids: Option<&str>, sink: &mut dyn SnapshotSink) -> Driver<()> {
+    let all = params![];
+    let some = params![ids];
+    let params: &[_] = if ids.is_some() { some } else { all };
+    let each = tx.link().each(sql, params, |row| {
+        sink.subscriber(record(row)?);
+        Ok(())
+    });
+    each.await
+}
+
+/// `None` for a NAS known by host name only (another tool's row): no packet can be told to come from it.
+fn nas_record(row: &Row) -> Driver<Option<NasRecord>> {
+    let mut columns = Columns::of(row);
+    let (id, tenant_id, nasname) = (columns.number()?, columns.text()?, columns.text()?);
+    let Some(network) = nas::network(&nasname) else {
+        tracing::warn!(
+            id,
+            nasname,
+            "NAS left out: its nasname is neither an address nor a network"
+        );
+        return Ok(None);
+    };
+    Ok(Some(NasRecord {
+        id,
+        tenant_id,
+        network,
+        shortname: columns.text()?,
+        vendor: columns.text()?,
+    }))
+}
+
+fn record(row: &Row) -> Driver<SubscriberRecord> {
+    let mut columns = Columns::of(row);
+    Ok(SubscriberRecord {
+        id: columns.text()?,
+        tenant_id: columns.text()?,
+        username: columns.text()?,
+        status: columns.parsed()?,
+        password: columns.opt_text()?,
+        password_hash_method: columns.opt_text()?,
+        plan_id: columns.opt_text()?,
+        download_kbps: columns.opt_number()?,
+        upload_kbps: columns.opt_number()?,
+        static_ipv4: columns.lenient()?,
+        static_ipv6: columns.lenient()?,
+        ipv6_prefix: columns.lenient()?,
+        delegated_ipv6_prefix: columns.lenient()?,
+        vlan_id: columns.opt_number()?,
+        inner_vlan_id: columns.opt_number()?,
+        session_timeout: columns.opt_number()?,
+        idle_timeout: columns.opt_number()?,
+        simultaneous_use: columns.number()?,
+        activation_date: columns.opt_number()?,
+        expiration_date: columns.opt_number()?,
+        checks: attribute_rows(columns.opt_str()?)?,
+        replies: attribute_rows(columns.opt_str()?)?,
+    })
+}
+
+/// `[[id, attribute, op, value], ...]`
+fn attribute_rows(json: Option<&str>) -> Driver<Vec<AttributeRow>> {
+    let Some(json) = json.filter(|json| *json != "[]") else {
+        return Ok(Vec::new());
+    };
+    let rows: Vec<(i64, String, String, String)> =
+        serde_json::from_str(json).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let rows = rows.into_iter().map(|(id, attribute, op, value)| AttributeRow {
+        id,
+        attribute,
+        op,
+        value,
+    });
+    Ok(rows.collect())
+}

@@ -1,0 +1,148 @@
+//! Plans (bandwidth profiles).
+
+use super::error::Attempt as _;
+use super::sql::{Columns, Row, params, statements};
+use super::{Result, Store, must_hit};
+use crate::plan::Plan;
+
+/// Shared with the snapshot load.
+macro_rules! plan_columns {
+    () => {
+        "id, tenant_id, name, description, download_rate_kbps, upload_rate_kbps, download_burst_kbps, \
+         upload_burst_kbps, session_timeout, idle_timeout, acct_interim_interval"
+    };
+}
+pub(super) use plan_columns;
+
+statements! {
+    ADD {
+        both: concat!(
+            "INSERT INTO radius_bandwidth_profiles (", plan_columns!(), ")
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
+    }
+    LIST {
+        sqlite: concat!(
+            "SELECT ", plan_columns!(), " FROM radius_bandwidth_profiles WHERE tenant_id = $1 ORDER BY name"),
+        postgres: concat!(
+            "SELECT ", plan_columns!(), " FROM radius_bandwidth_profiles WHERE tenant_id = $1 ORDER BY name COLLATE \"C\""),
+    }
+    GET {
+        both: concat!(
+            "SELECT ", plan_columns!(), " FROM radius_bandwidth_profiles
+                WHERE tenant_id = $1 AND (id = $2 OR name = $2) ORDER BY id = $2 DESC LIMIT 1"),
+    }
+    SET {
+        sqlite: "UPDATE radius_bandwidth_profiles SET name = $3, description = $4, download_rate_kbps = $5,
+            upload_rate_kbps = $6, download_burst_kbps = $7, upload_burst_kbps = $8, session_timeout = $9,
+            idle_timeout = $10, acct_interim_interval = $11, updated_at = datetime('now')
+            WHERE id = $1 AND tenant_id = $2",
+        postgres: "UPDATE radius_bandwidth_profiles SET name = $3, description = $4, download_rate_kbps = $5,
+            upload_rate_kbps = $6, download_burst_kbps = $7, upload_burst_kbps = $8, session_timeout = $9,
+            idle_timeout = $10, acct_interim_interval = $11, updated_at = now()
+            WHERE id = $1 AND tenant_id = $2",
+    }
+    DELETE {
+        both: "DELETE FROM radius_bandwidth_profiles WHERE tenant_id = $1 AND id = $2",
+    }
+}
+
+pub(super) fn plan(row: &Row) -> std::result::Result<Plan, sqlx::Error> {
+    let mut columns = Columns::of(row);
+    Ok(Plan {
+        id: columns.text()?,
+        tenant_id: columns.text()?,
+        name: columns.text()?,
+        description: columns.opt_text()?,
+        download_rate_kbps: columns.number()?,
+        upload_rate_kbps: columns.number()?,
+        download_burst_kbps: columns.opt_number()?,
+        upload_burst_kbps: columns.opt_number()?,
+        session_timeout: columns.opt_number()?,
+        idle_timeout: columns.opt_number()?,
+        acct_interim_interval: columns.opt_number()?,
+    })
+}
+
+macro_rules! plan_params {
+    ($plan:expr) => {
+        params![
+            &$plan.id,
+            &$plan.tenant_id,
+            &$plan.name,
+            &$plan.description,
+            $plan.download_rate_kbps,
+            $plan.upload_rate_kbps,
+            $plan.download_burst_kbps,
+            $plan.upload_burst_kbps,
+            $plan.session_timeout,
+            $plan.idle_timeout,
+            $plan.acct_interim_interval,
+        ]
+    };
+}
+
+impl Store {
+    /// # Errors
+    /// The id, or the name within the tenant, is taken, or there is no such tenant.
+    pub async fn plan_add(&self, plan: &Plan) -> Result<()> {
+        let attempt = || format!("add plan {:?}", plan.name);
+        let mut connection = self.writer().await.attempt(attempt)?;
+        let added = connection.link().execute(ADD, plan_params!(plan)).await;
+        added.attempt(attempt).map(drop)
+    }
+
+    /// The tenant's plans, by name.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn plan_list(&self, tenant_id: &str) -> Result<Vec<Plan>> {
+        let attempt = || "list plans".to_owned();
+        let mut connection = self.reader().await.attempt(attempt)?;
+        let rows = connection.link().all(LIST, params![tenant_id]).await.attempt(attempt)?;
+        rows.iter()
+            .map(plan)
+            .collect::<std::result::Result<_, _>>()
+            .attempt(attempt)
+    }
+
+    /// By id or by name.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn plan_get(&self, tenant_id: &str, id_or_name: &str) -> Result<Option<Plan>> {
+        let attempt = || format!("look up plan {id_or_name:?}");
+        let mut connection = self.reader().await.attempt(attempt)?;
+        let row = connection.link().optional(GET, params![tenant_id, id_or_name]).await;
+        row.attempt(attempt)?.as_ref().map(plan).transpose().attempt(attempt)
+    }
+
+    /// Write all columns of the tenant's plan with this id.
+    ///
+    /// # Errors
+    /// There is no such plan, or its new name is taken.
+    pub async fn plan_set(&self, plan: &Plan) -> Result<()> {
+        let attempt = || format!("change plan {:?}", plan.name);
+        let mut connection = self.writer().await.attempt(attempt)?;
+        let hit = connection
+            .link()
+            .execute(SET, plan_params!(plan))
+            .await
+            .attempt(attempt)?;
+        must_hit(hit, attempt)
+    }
+
+    /// Delete a plan. Subscribers that had it have none afterwards.
+    ///
+    /// # Errors
+    /// There is no such plan.
+    pub async fn plan_delete(&self, tenant_id: &str, id: &str) -> Result<()> {
+        let attempt = || format!("delete plan {id:?}");
+        let mut connection = self.writer().await.attempt(attempt)?;
+        let hit = connection
+            .link()
+            .execute(DELETE, params![tenant_id, id])
+            .await
+            .attempt(attempt)?;
+        must_hit(hit, attempt)
+    }
+}

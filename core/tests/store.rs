@@ -1,0 +1,16 @@
+//! The store's conformance suite: every test runs on SQLite and on PostgreSQL.
+//!
+//! PostgreSQL: `ISP_TEST_POSTGRES` is the URL of a server without a database name (`scripts/postgres start DIR` prints
+//! one); each test makes a database of its own there. Unset, those tests say loudly that they were skipped;
+//! `ISP_TEST_REQUIRE_POSTGRES=1` makes that a failure.
+#![cfg(all(feature = "sqlite", feature = "postgres"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[macro_use]
+#[path = "store/harness.rs"]
+mod harness;
+
+#[path = "store/administration.rs"]
+mod administration;
+#[path = "store/schema.rs"]
+mod schema;
