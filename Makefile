@@ -1,0 +1,56 @@
+# Thin: each target calls a script, which can be read and run by itself.
+
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run ONCE=1             leave after the table, with an exit code"
+	@echo "  make install DESTDIR=dir    stage into dir (packagers); PREFIX, RADDBDIR, LIBDIR override what the server says"
+
+.PHONY: setup
+setup: ## Install the Debian packages that are missing, for building, running and testing
+	scripts/setup test
+
+.PHONY: build
+build: ## Build the module and ispctl, optimized
+	scripts/setup
+	$(CARGO) build --release -p rlm_rust -p ispctl
+
+.PHONY: run
+run: ## Serve a demonstration with the real server, and show logins and accounting
+	scripts/run
+
+.PHONY: test
+test: ## Format, lints, unit, store and packet tests on both databases
+	scripts/test
+
+.PHONY: soak
+soak: ## Fifty rounds of starting and stopping under load, and the other long tests
+	scripts/test soak
+
+.PHONY: valgrind
+valgrind: ## Packets through the module under valgrind
+	scripts/test valgrind
+
+.PHONY: bench
+bench: ## Compare with the stock files and sql modules
+	scripts/setup test
+	$(CARGO) build --release -p rlm_rust -p bench
+	$(CARGO) run --release -p bench -- $(BENCH)
+
+.PHONY: install
+install: ## Put what "make build" built, and the configuration, into the system's FreeRADIUS
+	scripts/install install
+
+.PHONY: uninstall
+uninstall: ## Undo "make install"
+	scripts/install uninstall
+
+.PHONY: clean
+clean: ## Remove what was built and the demonstration's files
+	$(CARGO) clean
+	rm -rf run

@@ -1,0 +1,184 @@
+//! `radclient` as a NAS: one packet, and the answer to it.
+
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
+
+use crate::radiusd::Radiusd;
+
+/// The shared secret of every NAS in these tests, unless a test says otherwise.
+pub const SECRET: &str = "shared-secret-of-the-tests";
+
+/// How a login proves itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Pap,
+    Chap,
+    MsChapV1,
+}
+
+/// A packet to be sent.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    kind: &'static str,
+    source: Ipv4Addr,
+    secret: String,
+    timeout: &'static str,
+    lines: Vec<String>,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// `Access-Accept`, `Access-Reject`, `Accounting-Response`, ...
+    pub code: String,
+    /// In order; values as the server's dictionary prints them, without quotes.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl Answer {
+    #[must_use]
+    pub fn accepted(&self) -> bool {
+        self.code == "Access-Accept"
+    }
+
+    /// All values of `name`, in order.
+    #[must_use]
+    pub fn values(&self, name: &str) -> Vec<&str> {
+        self.attributes.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
+    }
+}
+
+/// A login of `user_name`; attributes that matter to the method are set.
+#[must_use]
+pub fn login(method: Method, user_name: &str, password: &str) -> Packet {
+    let credential = match method {
+        Method::Pap => "User-Password",
+        Method::Chap => "CHAP-Password",
+        Method::MsChapV1 => "MS-CHAP-Password",
+    };
+    Packet::new("auth")
+        .with("User-Name", user_name)
+        .with(credential, password)
+}
+
+/// An Accounting-Request with `status` (Start, Interim-Update, Stop, ...).
+#[must_use]
+pub fn accounting(status: &str, user_name: &str, session: &str) -> Packet {
+    Packet::new("acct")
+        .line(&format!("Acct-Status-Type = {status}"))
+        .with("User-Name", user_name)
+        .with("Acct-Session-Id", session)
+        .line("NAS-Port = 7")
+}
+
+impl Packet {
+    fn new(kind: &'static str) -> Self {
+        Self { kind, source: Ipv4Addr::LOCALHOST, secret: SECRET.to_owned(), timeout: "10", lines: Vec::new() }
+    }
+
+    /// Bare Access-Request, to be filled by [`Packet::line`].
+    #[must_use]
+    pub fn access_request() -> Self {
+        Self::new("auth")
+    }
+
+    /// Bare Accounting-Request.
+    #[must_use]
+    pub fn accounting_request() -> Self {
+        Self::new("acct")
+    }
+
+    /// A text attribute, whatever its characters.
+    #[must_use]
+    pub fn with(self, attribute: &str, value: &str) -> Self {
+        let quoted = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        self.line(&format!("{attribute} = \"{quoted}\""))
+    }
+
+    /// An attribute by number, with these octets and no others.
+    #[must_use]
+    pub fn octets(self, attribute: u8, value: &[u8]) -> Self {
+        let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.line(&format!("Attr-{attribute} = 0x{hex}"))
+    }
+
+    /// `Name = value` in the client's own syntax.
+    #[must_use]
+    pub fn line(mut self, line: &str) -> Self {
+        self.lines.push(line.to_owned());
+        self
+    }
+
+    /// Send from this address: the NAS the packet comes from.
+    #[must_use]
+    pub fn from(mut self, source: Ipv4Addr) -> Self {
+        self.source = source;
+        self
+    }
+
+    #[must_use]
+    pub fn secret(mut self, secret: &str) -> Self {
+        secret.clone_into(&mut self.secret);
+        self
+    }
+
+    /// For a packet that is expected to stay unanswered: do not wait long.
+    #[must_use]
+    pub fn impatient(mut self) -> Self {
+        self.timeout = "2.5";
+        self
+    }
+
+    /// Send it once, and wait for the answer. `None`: there was none, or none with a valid authenticator.
+    #[must_use]
+    pub fn send(&self, server: &Radiusd) -> Option<Answer> {
+        let port = if self.kind == "auth" { server.auth_port() } else { server.acct_port() };
+        let mut client = Command::new("radclient")
+            .arg("-d")
+            .arg(server.raddb())
+            .args(["-x", "-r", "1", "-t", self.timeout])
+            .arg(format!("127.0.0.1:{port}"))
+            .args([self.kind, &self.secret])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("radclient (package freeradius-utils) can be started");
+        let mut text = format!("Packet-Src-IP-Address = {}\nNAS-IP-Address = {}\n", self.source, self.source);
+        for line in &self.lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        client.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = client.wait_with_output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let answer = parse(&printed);
+        assert!(
+            answer.is_some() || printed.contains("No reply from server"),
+            "radclient did not send {text}:\n{printed}"
+        );
+        answer
+    }
+
+    /// Send it; there must be an answer.
+    #[must_use]
+    #[track_caller]
+    pub fn ask(&self, server: &Radiusd) -> Answer {
+        match self.send(server) {
+            Some(answer) => answer,
+            None => panic!("no answer to {:?}\n{}", self.lines, server.log()),
+        }
+    }
+}
+
+fn parse(printed: &str) -> Option<Answer> {
+    let mut lines = printed.lines().skip_while(|line| !line.starts_with("Received "));
+    let code = lines.next()?.split_ascii_whitespace().nth(1)?.to_owned();
+    let attributes = lines
+        .map_while(|line| line.strip_prefix('\t'))
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
+        .collect();
+    Some(Answer { code, attributes })
+}

@@ -1,0 +1,340 @@
+//! A real server: free ports, its own directory, gone when the test is over.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::artifact::{self, Module};
+use crate::radclient::SECRET;
+
+/// How long a server may take to start or to stop before a test calls it hung.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+const READY: &str = "Ready to process requests";
+
+/// A server that is not started yet.
+#[derive(Debug)]
+pub struct Builder {
+    directory: TempDir,
+    module: Module,
+    verbosity: &'static str,
+    /// `(dotted key, value)` of the section `rust`.
+    keys: Vec<(String, String)>,
+    clients: Vec<(Ipv4Addr, String)>,
+    environment: Vec<(String, String)>,
+}
+
+/// A configuration that authorizes from this database.
+#[must_use]
+pub fn configure(database_url: &str) -> Builder {
+    let directory = TempDir::with_prefix("radiusd-").unwrap();
+    Builder {
+        directory,
+        module: Module::Plain,
+        verbosity: "-fxx",
+        keys: Vec::new(),
+        clients: vec![(Ipv4Addr::LOCALHOST, SECRET.to_owned())],
+        environment: Vec::new(),
+    }
+    .key("database.url", database_url)
+}
+
+impl Builder {
+    /// Set a key of the module, by its dotted name (`snapshot.max_age`).
+    #[must_use]
+    pub fn key(mut self, name: &str, value: &str) -> Self {
+        self.keys.retain(|(known, _)| known != name);
+        self.keys.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Seal and open passwords with this key file.
+    #[must_use]
+    pub fn key_file(self, path: &Path) -> Self {
+        self.key("key_file", path.to_str().unwrap())
+    }
+
+    /// Keep the snapshot's copy in the server's directory, rewritten every second.
+    #[must_use]
+    pub fn snapshot(self) -> Self {
+        let file = self.directory.path().join("snapshot").to_str().unwrap().to_owned();
+        self.key("snapshot.file", &file).key("snapshot.interval", "1")
+    }
+
+    /// A further NAS that the server itself accepts packets from.
+    #[must_use]
+    pub fn client(mut self, address: Ipv4Addr) -> Self {
+        self.clients.push((address, SECRET.to_owned()));
+        self
+    }
+
+    #[must_use]
+    pub fn module(mut self, module: Module) -> Self {
+        self.module = module;
+        self
+    }
+
+    /// Log as in service: no debug output.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.verbosity = "-f";
+        self
+    }
+
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    #[must_use]
+    pub fn raddb(&self) -> PathBuf {
+        self.directory.path().join("raddb")
+    }
+
+    /// Write the configuration directory, listening on these ports.
+    pub fn write(&self, auth_port: u16, acct_port: u16) {
+        let made = Command::new(artifact::repository("scripts/standalone"))
+            .arg(self.directory.path())
+            .args([auth_port.to_string(), acct_port.to_string()])
+            .env("ISP_CERTS", artifact::certificates())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "scripts/standalone: {}", String::from_utf8_lossy(&made.stderr));
+        let mut clients = String::new();
+        for (address, secret) in &self.clients {
+            writeln!(clients, "client nas-{address} {{\n\tipaddr = {address}\n\tsecret = {secret}\n}}").unwrap();
+        }
+        std::fs::write(self.raddb().join("clients.conf"), clients).unwrap();
+        std::fs::write(self.raddb().join("mods-enabled/rust"), module_section(&self.keys)).unwrap();
+    }
+
+    /// The server program with the environment to find this build of the module.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let module = self.module.directory().expect("this build of the module was made by scripts/test");
+        let mut command = Command::new("freeradius");
+        command
+            .arg("-d")
+            .arg(self.raddb())
+            .env("FR_LIBRARY_PATH", format!("{}:/usr/lib/freeradius", module.display()))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Check the configuration (`freeradius -XC`) and return what was printed.
+    #[must_use]
+    pub fn check(&self) -> Output {
+        self.write(free_port(), free_port());
+        self.command().arg("-XC").output().expect("freeradius can be started")
+    }
+
+    /// Start, and wait until packets are served. Panics with the log if it does not come to that.
+    #[must_use]
+    #[track_caller]
+    pub fn start(self) -> Radiusd {
+        match self.try_start() {
+            Ok(server) => server,
+            Err(log) => panic!("the server did not start\n{log}"),
+        }
+    }
+
+    /// As [`Builder::start`], for a server that may refuse to start.
+    ///
+    /// # Errors
+    /// Its log.
+    pub fn try_start(self) -> Result<Radiusd, String> {
+        let mut log = String::new();
+        // Another process may take a port between the choice and the start: try again with others.
+        for _ in 0..5 {
+            let (auth_port, acct_port) = (free_port(), free_port());
+            self.write(auth_port, acct_port);
+            let mut process = self.spawn();
+            if process.became_ready() {
+                return Ok(Radiusd { process, configuration: self, auth_port, acct_port });
+            }
+            log = process.log();
+            if !log.contains("Address already in use") {
+                break;
+            }
+        }
+        Err(log)
+    }
+
+    fn spawn(&self) -> Process {
+        let directory = self.directory().to_owned();
+        let log = directory.join("log");
+        let _ = std::fs::remove_file(&log);
+        let output = std::fs::File::create(directory.join("output")).unwrap();
+        let child = self
+            .command()
+            .arg(self.verbosity)
+            .arg("-l")
+            .arg(&log)
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .expect("freeradius can be started");
+        Process { child, directory }
+    }
+}
+
+/// The section `rust`, from dotted keys.
+fn module_section(keys: &[(String, String)]) -> String {
+    let mut text = String::from("rust {\n");
+    for (name, value) in keys.iter().filter(|(name, _)| !name.contains('.')) {
+        writeln!(text, "\t{name} = \"{value}\"").unwrap();
+    }
+    let mut sections: Vec<&str> = keys.iter().filter_map(|(name, _)| name.split_once('.')).map(|(s, _)| s).collect();
+    sections.sort_unstable();
+    sections.dedup();
+    for section in sections {
+        writeln!(text, "\t{section} {{").unwrap();
+        for (name, value) in keys {
+            if let Some((of, name)) = name.split_once('.')
+                && of == section
+            {
+                writeln!(text, "\t\t{name} = \"{value}\"").unwrap();
+            }
+        }
+        text.push_str("\t}\n");
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// A port that was free a moment ago.
+#[must_use]
+pub fn free_port() -> u16 {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// A running server program; killed when dropped.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    directory: PathBuf,
+}
+
+impl Process {
+    fn log(&self) -> String {
+        let read = |name| std::fs::read(self.directory.join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&[read("output"), read("log")].concat()).into_owned()
+    }
+
+    fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    fn became_ready(&mut self) -> bool {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end && self.exited().is_none() {
+            if self.log().contains(READY) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("---- server log ----\n{}", self.log());
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server that serves.
+#[derive(Debug)]
+pub struct Radiusd {
+    // Before the configuration: the process ends first, then its directory goes.
+    process: Process,
+    configuration: Builder,
+    auth_port: u16,
+    acct_port: u16,
+}
+
+impl Radiusd {
+    #[must_use]
+    pub fn auth_port(&self) -> u16 {
+        self.auth_port
+    }
+
+    #[must_use]
+    pub fn acct_port(&self) -> u16 {
+        self.acct_port
+    }
+
+    #[must_use]
+    pub fn raddb(&self) -> PathBuf {
+        self.configuration.raddb()
+    }
+
+    /// The server's own directory: configuration, log, snapshot.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.configuration.directory()
+    }
+
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Everything logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Is it still there?
+    pub fn alive(&mut self) -> bool {
+        self.process.exited().is_none()
+    }
+
+    /// Send a signal by name (`HUP`, `TERM`).
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// SIGTERM, and wait for the end. Panics if it hangs.
+    #[track_caller]
+    pub fn stop(mut self) -> (ExitStatus, Builder) {
+        self.signal("TERM");
+        let mut status = None;
+        crate::wait_for("the server stops on SIGTERM", PATIENCE, || {
+            status = self.process.exited();
+            status.is_some()
+        });
+        (status.unwrap(), self.configuration)
+    }
+
+    /// SIGKILL: what a crash looks like.
+    #[must_use]
+    pub fn kill(self) -> Builder {
+        drop(self.process);
+        self.configuration
+    }
+}
+
+/// Send a signal by name to a process that the test started.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap();
+    assert!(status.success(), "kill -{name} {pid}");
+}
