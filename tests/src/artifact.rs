@@ -34,7 +34,11 @@ impl Module {
                 // Outside of scripts/test: what the last `cargo build -p rlm_rust` left beside the tests.
                 static LINK: OnceLock<TempDir> = OnceLock::new();
                 let built = profile_directory().join("librlm_rust.so");
-                assert!(built.exists(), "{}: first run: cargo build -p rlm_rust", built.display());
+                assert!(
+                    built.exists(),
+                    "{}: first run: cargo build -p rlm_rust",
+                    built.display()
+                );
                 let link = LINK.get_or_init(|| {
                     let directory = TempDir::new().unwrap();
                     std::os::unix::fs::symlink(&built, directory.path().join("rlm_rust.so")).unwrap();
@@ -70,7 +74,10 @@ pub fn certificates() -> &'static Path {
         std::fs::create_dir_all(&directory).unwrap();
         let lock = std::fs::File::create(directory.join("lock")).unwrap();
         lock.lock().unwrap();
-        let status = Command::new(repository("scripts/certs")).arg(&directory).status().unwrap();
+        let status = Command::new(repository("scripts/certs"))
+            .arg(&directory)
+            .status()
+            .unwrap();
         assert!(status.success(), "scripts/certs failed");
         directory
     })
@@ -79,5 +86,8 @@ pub fn certificates() -> &'static Path {
 /// `target/debug`, from the place of the running test (`target/debug/deps/name-hash`).
 fn profile_directory() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    test.parent().and_then(Path::parent).expect("a test lies in target/PROFILE/deps").to_owned()
+    test.parent()
+        .and_then(Path::parent)
+        .expect("a test lies in target/PROFILE/deps")
+        .to_owned()
 }

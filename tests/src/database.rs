@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use isp_core::secret::KeyRing;
 use isp_core::store::Store;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -48,14 +48,24 @@ impl Database {
         let server = server.trim_end_matches('/');
         let name = format!("e2e_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         Runtime::new().unwrap().block_on(async {
-            let mut connection = sqlx::PgConnection::connect(&format!("{server}/postgres")).await.unwrap();
-            sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
+            let mut connection = PgConnection::connect(&format!("{server}/postgres")).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+                .execute(&mut connection)
+                .await
+                .unwrap();
         });
-        Some(Self::create(format!("{server}/{name}"), TempDir::with_prefix("database-").unwrap()))
+        Some(Self::create(
+            format!("{server}/{name}"),
+            TempDir::with_prefix("database-").unwrap(),
+        ))
     }
 
     fn create(url: String, directory: TempDir) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let store = runtime.block_on(async {
             let store = Store::connect(&url, 2, true).await.unwrap();
             store.migrate().await.unwrap();
@@ -63,7 +73,14 @@ impl Database {
         });
         let key_file = directory.path().join("keys");
         let keys = KeyRing::create(&key_file).unwrap();
-        Self { url, key_file, keys, store, runtime, directory }
+        Self {
+            url,
+            key_file,
+            keys,
+            store,
+            runtime,
+            directory,
+        }
     }
 
     #[must_use]
@@ -102,41 +119,33 @@ impl Database {
         self.runtime.block_on(future)
     }
 
-    /// Plain SQL over a connection of its own: any other program that writes to the database. Returns the rows touched.
-    pub fn execute(&self, sql: &str) -> u64 {
-        let sql = AssertSqlSafe(sql.to_owned());
-        self.wait(async {
+    /// A connection of its own: any other program that works on the database.
+    #[must_use]
+    pub fn session(&self) -> Session<'_> {
+        let connection = self.wait(async {
             if self.is_sqlite() {
-                let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
-                let done = sqlx::raw_sql(sql).execute(&mut connection).await.unwrap().rows_affected();
-                connection.close().await.unwrap();
-                done
+                Connection::Sqlite(SqliteConnection::connect(&self.url).await.unwrap())
             } else {
-                let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
-                let done = sqlx::raw_sql(sql).execute(&mut connection).await.unwrap().rows_affected();
-                connection.close().await.unwrap();
-                done
+                Connection::Postgres(PgConnection::connect(&self.url).await.unwrap())
             }
-        })
+        });
+        Session {
+            database: self,
+            connection,
+        }
+    }
+
+    /// Plain SQL in a session of its own. Returns the rows touched.
+    #[track_caller]
+    pub fn execute(&self, sql: &str) -> u64 {
+        self.session().execute(sql)
     }
 
     /// Rows of a query whose columns are all text (cast them); NULL is `None`.
     #[must_use]
+    #[track_caller]
     pub fn query(&self, sql: &str) -> Vec<Vec<Option<String>>> {
-        let sql = AssertSqlSafe(sql.to_owned());
-        self.wait(async {
-            if self.is_sqlite() {
-                let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
-                let rows = sqlx::raw_sql(sql).fetch_all(&mut connection).await.unwrap();
-                connection.close().await.unwrap();
-                rows.iter().map(|row| (0..row.len()).map(|i| row.get(i)).collect()).collect()
-            } else {
-                let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
-                let rows = sqlx::raw_sql(sql).fetch_all(&mut connection).await.unwrap();
-                connection.close().await.unwrap();
-                rows.iter().map(|row| (0..row.len()).map(|i| row.get(i)).collect()).collect()
-            }
-        })
+        self.session().query(sql)
     }
 
     /// The one value that a query has.
@@ -144,7 +153,73 @@ impl Database {
     #[track_caller]
     pub fn value(&self, sql: &str) -> Option<String> {
         let rows = self.query(sql);
-        assert!(rows.len() == 1 && rows[0].len() == 1, "{sql}: expected one value, got {rows:?}");
+        assert!(
+            rows.len() == 1 && rows[0].len() == 1,
+            "{sql}: expected one value, got {rows:?}"
+        );
         rows[0][0].clone()
     }
+}
+
+/// Another program's connection. What it began and did not commit is undone when it is dropped.
+#[derive(Debug)]
+pub struct Session<'a> {
+    database: &'a Database,
+    connection: Connection,
+}
+
+#[derive(Debug)]
+enum Connection {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Session<'_> {
+    /// Run statements. Returns the rows touched.
+    #[track_caller]
+    pub fn execute(&mut self, sql: &str) -> u64 {
+        let text = AssertSqlSafe(sql.to_owned());
+        let done = self.database.wait(async {
+            match &mut self.connection {
+                Connection::Sqlite(connection) => sqlx::raw_sql(text)
+                    .execute(connection)
+                    .await
+                    .map(|done| done.rows_affected()),
+                Connection::Postgres(connection) => sqlx::raw_sql(text)
+                    .execute(connection)
+                    .await
+                    .map(|done| done.rows_affected()),
+            }
+        });
+        done.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Rows of a query whose columns are all text.
+    #[must_use]
+    #[track_caller]
+    pub fn query(&mut self, sql: &str) -> Vec<Vec<Option<String>>> {
+        let text = AssertSqlSafe(sql.to_owned());
+        let rows = self.database.wait(async {
+            match &mut self.connection {
+                Connection::Sqlite(connection) => {
+                    sqlx::raw_sql(text).fetch_all(connection).await.map(|rows| texts(&rows))
+                }
+                Connection::Postgres(connection) => {
+                    sqlx::raw_sql(text).fetch_all(connection).await.map(|rows| texts(&rows))
+                }
+            }
+        });
+        rows.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+}
+
+fn texts<R>(rows: &[R]) -> Vec<Vec<Option<String>>>
+where
+    R: sqlx::Row,
+    usize: sqlx::ColumnIndex<R>,
+    for<'r> Option<String>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    rows.iter()
+        .map(|row| (0..row.len()).map(|i| row.get(i)).collect())
+        .collect()
 }

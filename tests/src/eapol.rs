@@ -29,7 +29,9 @@ impl Outcome {
     /// Values of an attribute of the Access-Accept, by number: addresses and text as such, all else in hexadecimal.
     #[must_use]
     pub fn values(&self, number: u8) -> Vec<&str> {
-        let Some(start) = self.log.rfind("RADIUS message: code=2 (Access-Accept)") else { return Vec::new() };
+        let Some(start) = self.log.rfind("RADIUS message: code=2 (Access-Accept)") else {
+            return Vec::new();
+        };
         let heading = format!("Attribute {number} (");
         let lines: Vec<&str> = self.log[start..].lines().map(str::trim).collect();
         lines
@@ -79,12 +81,17 @@ pub fn login(server: &Radiusd, eap: Eap, outer: &str, user_name: &str, password:
         // These methods derive no keys for the NAS.
         supplicant.arg("-n");
     }
-    let output = supplicant.output().expect("eapol_test (package eapoltest) can be started");
+    let output = supplicant
+        .output()
+        .expect("eapol_test (package eapoltest) can be started");
     let log = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         !log.contains("EAPOL test timed out"),
         "no end of the EAP conversation\n{log}\n{}",
         server.log()
     );
-    Outcome { accepted: log.trim_end().ends_with("SUCCESS"), log }
+    Outcome {
+        accepted: log.trim_end().ends_with("SUCCESS"),
+        log,
+    }
 }

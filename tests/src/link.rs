@@ -80,12 +80,18 @@ impl Link {
                     return;
                 }
                 let Ok(far) = TcpStream::connect(target) else { continue };
-                kept.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
+                kept.lock()
+                    .unwrap()
+                    .extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
                 forward(near.try_clone().unwrap(), far.try_clone().unwrap());
                 forward(far, near);
             }
         });
-        self.open = Some(Open { stop, streams, acceptor });
+        self.open = Some(Open {
+            stop,
+            streams,
+            acceptor,
+        });
     }
 }
 

@@ -45,7 +45,11 @@ impl Answer {
     /// All values of `name`, in order.
     #[must_use]
     pub fn values(&self, name: &str) -> Vec<&str> {
-        self.attributes.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
+        self.attributes
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+            .collect()
     }
 }
 
@@ -74,7 +78,13 @@ pub fn accounting(status: &str, user_name: &str, session: &str) -> Packet {
 
 impl Packet {
     fn new(kind: &'static str) -> Self {
-        Self { kind, source: Ipv4Addr::LOCALHOST, secret: SECRET.to_owned(), timeout: "10", lines: Vec::new() }
+        Self {
+            kind,
+            source: Ipv4Addr::LOCALHOST,
+            secret: SECRET.to_owned(),
+            timeout: "10",
+            lines: Vec::new(),
+        }
     }
 
     /// Bare Access-Request, to be filled by [`Packet::line`].
@@ -133,7 +143,11 @@ impl Packet {
     /// Send it once, and wait for the answer. `None`: there was none, or none with a valid authenticator.
     #[must_use]
     pub fn send(&self, server: &Radiusd) -> Option<Answer> {
-        let port = if self.kind == "auth" { server.auth_port() } else { server.acct_port() };
+        let port = if self.kind == "auth" {
+            server.auth_port()
+        } else {
+            server.acct_port()
+        };
         let mut client = Command::new("radclient")
             .arg("-d")
             .arg(server.raddb())
@@ -145,7 +159,10 @@ impl Packet {
             .stderr(Stdio::piped())
             .spawn()
             .expect("radclient (package freeradius-utils) can be started");
-        let mut text = format!("Packet-Src-IP-Address = {}\nNAS-IP-Address = {}\n", self.source, self.source);
+        let mut text = format!(
+            "Packet-Src-IP-Address = {}\nNAS-IP-Address = {}\n",
+            self.source, self.source
+        );
         for line in &self.lines {
             text.push_str(line);
             text.push('\n');

@@ -12,16 +12,27 @@ use crate::artifact::{self, Module};
 use crate::radclient::SECRET;
 
 /// How long a server may take to start or to stop before a test calls it hung.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
+/// As `radiusd.conf` says.
+const PID_FILE: &str = "radiusd.pid";
 const READY: &str = "Ready to process requests";
+
+/// How the program is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Foreground,
+    Daemon,
+    Valgrind,
+}
 
 /// A server that is not started yet.
 #[derive(Debug)]
 pub struct Builder {
     directory: TempDir,
     module: Module,
-    verbosity: &'static str,
+    mode: Mode,
+    verbosity: &'static [&'static str],
     /// `(dotted key, value)` of the section `rust`.
     keys: Vec<(String, String)>,
     clients: Vec<(Ipv4Addr, String)>,
@@ -35,7 +46,8 @@ pub fn configure(database_url: &str) -> Builder {
     Builder {
         directory,
         module: Module::Plain,
-        verbosity: "-fxx",
+        mode: Mode::Foreground,
+        verbosity: &["-xx"],
         keys: Vec::new(),
         clients: vec![(Ipv4Addr::LOCALHOST, SECRET.to_owned())],
         environment: Vec::new(),
@@ -81,7 +93,21 @@ impl Builder {
     /// Log as in service: no debug output.
     #[must_use]
     pub fn quiet(mut self) -> Self {
-        self.verbosity = "-f";
+        self.verbosity = &[];
+        self
+    }
+
+    /// Start as a service does: the program forks, and its parent leaves once the server is ready.
+    #[must_use]
+    pub fn daemon(mut self) -> Self {
+        self.mode = Mode::Daemon;
+        self
+    }
+
+    /// Run under valgrind, which reports into the file `valgrind` in the server's directory.
+    #[must_use]
+    pub fn under_valgrind(mut self) -> Self {
+        self.mode = Mode::Valgrind;
         self
     }
 
@@ -109,10 +135,18 @@ impl Builder {
             .env("ISP_CERTS", artifact::certificates())
             .output()
             .unwrap();
-        assert!(made.status.success(), "scripts/standalone: {}", String::from_utf8_lossy(&made.stderr));
+        assert!(
+            made.status.success(),
+            "scripts/standalone: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
         let mut clients = String::new();
         for (address, secret) in &self.clients {
-            writeln!(clients, "client nas-{address} {{\n\tipaddr = {address}\n\tsecret = {secret}\n}}").unwrap();
+            writeln!(
+                clients,
+                "client nas-{address} {{\n\tipaddr = {address}\n\tsecret = {secret}\n}}"
+            )
+            .unwrap();
         }
         std::fs::write(self.raddb().join("clients.conf"), clients).unwrap();
         std::fs::write(self.raddb().join("mods-enabled/rust"), module_section(&self.keys)).unwrap();
@@ -121,8 +155,25 @@ impl Builder {
     /// The server program with the environment to find this build of the module.
     #[must_use]
     pub fn command(&self) -> Command {
-        let module = self.module.directory().expect("this build of the module was made by scripts/test");
-        let mut command = Command::new("freeradius");
+        let module = self
+            .module
+            .directory()
+            .expect("this build of the module was made by scripts/test");
+        let mut command = if self.mode == Mode::Valgrind {
+            let mut valgrind = Command::new("valgrind");
+            valgrind
+                .args([
+                    "--leak-check=full",
+                    "--errors-for-leak-kinds=definite",
+                    "--num-callers=40",
+                    "--fullpath-after=",
+                ])
+                .arg(format!("--log-file={}", self.directory().join("valgrind").display()))
+                .arg("freeradius");
+            valgrind
+        } else {
+            Command::new("freeradius")
+        };
         command
             .arg("-d")
             .arg(self.raddb())
@@ -162,7 +213,12 @@ impl Builder {
             self.write(auth_port, acct_port);
             let mut process = self.spawn();
             if process.became_ready() {
-                return Ok(Radiusd { process, configuration: self, auth_port, acct_port });
+                return Ok(Radiusd {
+                    process,
+                    configuration: self,
+                    auth_port,
+                    acct_port,
+                });
             }
             log = process.log();
             if !log.contains("Address already in use") {
@@ -176,17 +232,30 @@ impl Builder {
         let directory = self.directory().to_owned();
         let log = directory.join("log");
         let _ = std::fs::remove_file(&log);
+        let _ = std::fs::remove_file(directory.join(PID_FILE));
         let output = std::fs::File::create(directory.join("output")).unwrap();
-        let child = self
-            .command()
-            .arg(self.verbosity)
+        let mut command = self.command();
+        command
+            .args(self.verbosity)
             .arg("-l")
             .arg(&log)
             .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .expect("freeradius can be started");
-        Process { child, directory }
+            .stderr(output);
+        if self.mode == Mode::Daemon {
+            let status = command.status().expect("freeradius can be started");
+            let pid = std::fs::read_to_string(directory.join(PID_FILE))
+                .ok()
+                .and_then(|pid| pid.trim().parse().ok());
+            return Process {
+                running: Running::Daemon { status, pid },
+                directory,
+            };
+        }
+        let child = command.arg("-f").spawn().expect("freeradius can be started");
+        Process {
+            running: Running::Child(child),
+            directory,
+        }
     }
 }
 
@@ -196,7 +265,11 @@ fn module_section(keys: &[(String, String)]) -> String {
     for (name, value) in keys.iter().filter(|(name, _)| !name.contains('.')) {
         writeln!(text, "\t{name} = \"{value}\"").unwrap();
     }
-    let mut sections: Vec<&str> = keys.iter().filter_map(|(name, _)| name.split_once('.')).map(|(s, _)| s).collect();
+    let mut sections: Vec<&str> = keys
+        .iter()
+        .filter_map(|(name, _)| name.split_once('.'))
+        .map(|(s, _)| s)
+        .collect();
     sections.sort_unstable();
     sections.dedup();
     for section in sections {
@@ -217,14 +290,28 @@ fn module_section(keys: &[(String, String)]) -> String {
 /// A port that was free a moment ago.
 #[must_use]
 pub fn free_port() -> u16 {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// A running server program; killed when dropped.
 #[derive(Debug)]
 struct Process {
-    child: Child,
+    running: Running,
     directory: PathBuf,
+}
+
+#[derive(Debug)]
+enum Running {
+    Child(Child),
+    /// How the parent left, and the daemon's id where there is one.
+    Daemon {
+        status: ExitStatus,
+        pid: Option<u32>,
+    },
 }
 
 impl Process {
@@ -233,8 +320,19 @@ impl Process {
         String::from_utf8_lossy(&[read("output"), read("log")].concat()).into_owned()
     }
 
+    fn pid(&self) -> Option<u32> {
+        match &self.running {
+            Running::Child(child) => Some(child.id()),
+            Running::Daemon { pid, .. } => *pid,
+        }
+    }
+
+    /// How it ended, if it did; of a daemon only that is known.
     fn exited(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().unwrap()
+        match &mut self.running {
+            Running::Child(child) => child.try_wait().unwrap(),
+            Running::Daemon { status, pid } => pid.is_none_or(gone).then_some(*status),
+        }
     }
 
     fn became_ready(&mut self) -> bool {
@@ -249,13 +347,28 @@ impl Process {
     }
 }
 
+/// Is there no such process any more, or only what its parent has not looked at yet?
+fn gone(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| {
+        stat.rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    })
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("---- server log ----\n{}", self.log());
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        match &mut self.running {
+            Running::Child(child) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Running::Daemon { pid: Some(pid), .. } if !gone(*pid) => signal(*pid, "KILL"),
+            Running::Daemon { .. } => {}
+        }
     }
 }
 
@@ -294,7 +407,7 @@ impl Radiusd {
     /// Process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.child.id()
+        self.process.pid().expect("the server runs")
     }
 
     /// Everything logged so far.
@@ -315,8 +428,14 @@ impl Radiusd {
 
     /// SIGTERM, and wait for the end. Panics if it hangs.
     #[track_caller]
-    pub fn stop(mut self) -> (ExitStatus, Builder) {
+    pub fn stop(self) -> (ExitStatus, Builder) {
         self.signal("TERM");
+        self.wait()
+    }
+
+    /// Wait for the end of a server that was told to stop. Panics if it hangs.
+    #[track_caller]
+    pub fn wait(mut self) -> (ExitStatus, Builder) {
         let mut status = None;
         crate::wait_for("the server stops on SIGTERM", PATIENCE, || {
             status = self.process.exited();
@@ -335,6 +454,10 @@ impl Radiusd {
 
 /// Send a signal by name to a process that the test started.
 pub fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap();
+    let status = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(pid.to_string())
+        .status()
+        .unwrap();
     assert!(status.success(), "kill -{name} {pid}");
 }

@@ -2,10 +2,10 @@
 
 use std::net::Ipv4Addr;
 
+use isp_core::dictionary::RowList;
 use isp_core::nas::Nas;
 use isp_core::password::{self, Scheme};
 use isp_core::plan::Plan;
-use isp_core::dictionary::RowList;
 use isp_core::subscriber::{Status, Subscriber};
 use isp_core::tenant::{Tenant, UsernameCase, UsernameRealm};
 
@@ -108,6 +108,7 @@ impl Database {
 
     /// A row of `radcheck` or `radreply`.
     pub fn add_row(&self, list: RowList, subscriber: &Subscriber, attribute: &str, op: &str, value: &str) {
-        self.wait(self.store().row_add(list, subscriber, attribute, op, value)).unwrap();
+        self.wait(self.store().row_add(list, subscriber, attribute, op, value))
+            .unwrap();
     }
 }

@@ -1,0 +1,145 @@
+//! Rows of `radacct`, and when an Accounting-Request is answered.
+
+use std::net::Ipv4Addr;
+
+use e2e::database::Database;
+use e2e::on_both_databases;
+use e2e::radclient::{Packet, accounting};
+use e2e::radiusd::Radiusd;
+use e2e::seed::TENANT;
+
+use crate::server_on;
+
+#[track_caller]
+fn acknowledged(server: &Radiusd, packet: &Packet) {
+    assert_eq!(packet.ask(server).code, "Accounting-Response");
+}
+
+/// The columns of the one row of a session, as text.
+#[track_caller]
+fn session(database: &Database, id: &str, columns: &str) -> Vec<Option<String>> {
+    let columns: Vec<String> = columns
+        .split(' ')
+        .map(|column| format!("CAST({column} AS TEXT)"))
+        .collect();
+    let mut rows = database.query(&format!(
+        "SELECT {} FROM radacct WHERE acctsessionid = '{id}'",
+        columns.join(", ")
+    ));
+    assert_eq!(rows.len(), 1, "rows of session {id}");
+    rows.remove(0)
+}
+
+fn texts(values: &[&str]) -> Vec<Option<String>> {
+    values.iter().map(|&value| Some(value.to_owned())).collect()
+}
+
+on_both_databases! {
+    fn a_session_is_one_row_from_start_to_stop(database) {
+        let database = database.seeded();
+        let alice = database.add("alice");
+        let server = server_on(&database).start();
+        let packet = |status| {
+            accounting(status, "alice", "s1")
+                .line("Framed-IP-Address = 192.0.2.7")
+                .line("Framed-IPv6-Prefix = 2001:db8:1::/64")
+                .line("Delegated-IPv6-Prefix = 2001:db8:9000::/56")
+                .with("Calling-Station-Id", "66-77-88-99-AA-BB")
+        };
+        acknowledged(&server, &packet("Start"));
+        let open = session(&database, "s1", "username tenant_id subscriber_id callingstationid");
+        assert_eq!(open, texts(&["alice", TENANT, &alice.id, "66-77-88-99-AA-BB"]));
+        assert_eq!(session(&database, "s1", "acctstoptime"), [None]);
+
+        acknowledged(&server, &packet("Interim-Update")
+            .line("Acct-Session-Time = 300")
+            .line("Acct-Input-Octets = 1000")
+            .line("Acct-Output-Octets = 2000"));
+        assert_eq!(
+            session(&database, "s1", "acctsessiontime acctinputoctets acctoutputoctets"),
+            texts(&["300", "1000", "2000"])
+        );
+
+        acknowledged(&server, &packet("Stop")
+            .line("Acct-Session-Time = 600")
+            .line("Acct-Input-Octets = 5")
+            .line("Acct-Input-Gigawords = 1")
+            .line("Acct-Output-Octets = 7")
+            .line("Acct-Output-Gigawords = 3")
+            .line("Acct-Terminate-Cause = User-Request"));
+        assert_eq!(
+            session(&database, "s1", "acctsessiontime acctinputoctets acctoutputoctets acctterminatecause"),
+            // 2^32 + 5 and 3 * 2^32 + 7: an octet counter is 64 bits wide.
+            texts(&["600", "4294967301", "12884901895", "User-Request"])
+        );
+        let closed = session(&database, "s1", "acctstarttime acctstoptime acctuniqueid");
+        assert!(closed.iter().all(Option::is_some), "{closed:?}");
+        assert_eq!(closed[2].as_deref().unwrap().len(), 32);
+        let address = session(&database, "s1", "framedipaddress delegatedipv6prefix framedipv6prefix");
+        assert_eq!(address[0].as_deref().map(|a| a.trim_end_matches("/32")), Some("192.0.2.7"));
+        assert_eq!(address[1..], texts(&["2001:db8:9000::/56", "2001:db8:1::/64"]));
+    }
+
+    fn retransmissions_and_late_packets_do_not_count_twice_or_backwards(database) {
+        let database = database.seeded();
+        database.add("alice");
+        let server = server_on(&database).start();
+        let interim = |octets: u32, time: u32| {
+            accounting("Interim-Update", "alice", "s2")
+                .line(&format!("Acct-Session-Time = {time}"))
+                .line(&format!("Acct-Input-Octets = {octets}"))
+        };
+        acknowledged(&server, &accounting("Start", "alice", "s2"));
+        acknowledged(&server, &accounting("Start", "alice", "s2"));
+        acknowledged(&server, &interim(2_000, 200));
+        acknowledged(&server, &interim(2_000, 200));
+        acknowledged(&server, &interim(1_000, 100));
+        assert_eq!(session(&database, "s2", "acctinputoctets acctsessiontime"), texts(&["2000", "200"]));
+        let stop = accounting("Stop", "alice", "s2").line("Acct-Session-Time = 300").line("Acct-Input-Octets = 3000");
+        acknowledged(&server, &stop);
+        let stopped = session(&database, "s2", "acctstoptime");
+        acknowledged(&server, &interim(2_500, 250));
+        acknowledged(&server, &stop);
+        assert_eq!(session(&database, "s2", "acctinputoctets acctsessiontime"), texts(&["3000", "300"]));
+        assert_eq!(session(&database, "s2", "acctstoptime"), stopped);
+    }
+
+    fn a_session_whose_start_was_lost_is_kept_all_the_same(database) {
+        let database = database.seeded();
+        database.add("alice");
+        let server = server_on(&database).start();
+        acknowledged(&server, &accounting("Interim-Update", "alice", "s3")
+            .line("Acct-Session-Time = 120").line("Acct-Output-Octets = 42"));
+        assert_eq!(session(&database, "s3", "acctoutputoctets"), texts(&["42"]));
+        acknowledged(&server, &accounting("Stop", "alice", "s4").line("Acct-Session-Time = 60"));
+        assert!(session(&database, "s4", "acctstoptime")[0].is_some());
+    }
+
+    fn a_nas_that_restarts_closes_its_own_sessions_only(database) {
+        let database = database.seeded();
+        let other = Ipv4Addr::new(127, 0, 0, 2);
+        database.add_nas(TENANT, other);
+        database.add("alice");
+        let server = server_on(&database).client(other).start();
+        acknowledged(&server, &accounting("Start", "alice", "here"));
+        acknowledged(&server, &accounting("Start", "alice", "there").from(other));
+        acknowledged(&server, &Packet::accounting_request().line("Acct-Status-Type = Accounting-On"));
+        assert!(session(&database, "here", "acctstoptime")[0].is_some());
+        assert!(session(&database, "there", "acctstoptime")[0].is_none());
+    }
+
+    fn a_subscriber_nobody_knows_is_accounted_for_too(database) {
+        let database = database.seeded();
+        let server = server_on(&database).start();
+        acknowledged(&server, &accounting("Start", "ghost", "s5"));
+        assert_eq!(session(&database, "s5", "username subscriber_id"), [Some("ghost".to_owned()), None]);
+    }
+
+    fn a_packet_that_names_no_session_is_not_answered(database) {
+        let database = database.seeded();
+        let server = server_on(&database).start();
+        let packet = Packet::accounting_request().line("Acct-Status-Type = Start").with("User-Name", "alice");
+        assert_eq!(packet.impatient().send(&server), None);
+        assert_eq!(database.value("SELECT CAST(count(*) AS TEXT) FROM radacct").as_deref(), Some("0"));
+    }
+}

@@ -1,0 +1,190 @@
+//! The configuration: what `freeradius -XC` says of the shipped one, and of each mistake in it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use e2e::artifact;
+use e2e::database::Database;
+use e2e::radiusd::{Builder, configure};
+
+use crate::server_on;
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Put the module's configuration file as it is shipped in place of the test's.
+fn as_shipped(configuration: &Builder) {
+    configuration.write(1812, 1813);
+    let shipped = artifact::repository("raddb/mods-available/rust");
+    std::fs::copy(shipped, configuration.raddb().join("mods-enabled/rust")).unwrap();
+}
+
+/// Every file below a directory, with its size and time of change.
+fn tree(directory: &Path) -> BTreeMap<PathBuf, (u64, std::time::SystemTime)> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![directory.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            let metadata = entry.metadata().unwrap();
+            if metadata.is_dir() {
+                pending.push(entry.path());
+            }
+            found.insert(entry.path(), (metadata.len(), metadata.modified().unwrap()));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_shipped_configuration_passes_and_checking_it_leaves_no_trace() {
+    let configuration = configure("sqlite:///nowhere/isp.db");
+    as_shipped(&configuration);
+    let before = tree(configuration.directory());
+    let output = configuration.command().arg("-XC").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(
+        text(&output).contains("Configuration appears to be OK"),
+        "{}",
+        text(&output)
+    );
+    assert_eq!(
+        tree(configuration.directory()),
+        before,
+        "checking made or changed a file"
+    );
+}
+
+#[test]
+fn checking_opens_no_socket_and_starts_no_thread() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        e2e::skip("strace is not installed");
+        return;
+    }
+    let database = Database::sqlite().seeded();
+    let configuration = server_on(&database).snapshot();
+    configuration.write(1812, 1813);
+    let trace = configuration.directory().join("trace");
+    let server = configuration.command();
+    let output = Command::new("strace")
+        .args([
+            "-f",
+            "-e",
+            "trace=socket,connect,clone,clone3,fork,vfork,openat,creat,rename,unlink,mkdir",
+            "-o",
+        ])
+        .arg(&trace)
+        .arg(server.get_program())
+        .args(server.get_args())
+        .arg("-XC")
+        .envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(configuration.directory())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let trace = std::fs::read_to_string(trace).unwrap();
+    assert!(trace.contains("rlm_rust.so"), "the module was not loaded");
+    for line in trace.lines() {
+        // The resolver of the C library looks for nscd when a host name or a user is looked up; not ours.
+        let socket = line.contains(" socket(") && !line.contains("AF_UNIX");
+        let thread = line.contains(" clone") || line.contains(" fork(") || line.contains(" vfork(");
+        let writes = (line.contains("O_CREAT")
+            || line.contains("O_WRONLY")
+            || line.contains("O_RDWR")
+            || line.contains(" creat("))
+            && !line.contains("/dev/");
+        let touches = line.contains(" rename(") || line.contains(" unlink(") || line.contains(" mkdir(");
+        assert!(!(socket || thread || writes || touches), "{line}");
+        assert!(!line.contains("isp.db"), "the database was opened: {line}");
+    }
+}
+
+/// Keys with a value that cannot be; each must be named with file and line.
+const MISTAKES: &[(&str, &str)] = &[
+    ("database.url", "mysql://localhost/isp"),
+    ("database.url", ""),
+    ("database.connections", "0"),
+    ("database.connections", "101"),
+    ("database.connections", "many"),
+    ("key_file", "/nowhere/keys"),
+    ("snapshot.file", "/nowhere/at/all/snapshot"),
+    ("snapshot.interval", "0"),
+    ("snapshot.interval", "100000"),
+    ("snapshot.max_age", "5"),
+    ("snapshot.max_age", "old"),
+    ("poll_interval", "0"),
+    ("poll_interval", "20"),
+    ("accounting.timeout", "0"),
+    ("accounting.timeout", "11"),
+    ("post_auth.queue", "0"),
+    ("post_auth.queue", "10000001"),
+    ("verify_cache", "10000001"),
+];
+
+#[test]
+fn each_mistake_is_reported_with_file_and_line() {
+    let database = Database::sqlite().seeded();
+    let mut wrong = Vec::new();
+    for &(key, value) in MISTAKES {
+        let configuration = server_on(&database).key(key, value);
+        let output = configuration.check();
+        let said = text(&output);
+        let file = configuration.raddb().join("mods-enabled/rust");
+        let name = key.rsplit('.').next().unwrap();
+        let lines = std::fs::read_to_string(&file).unwrap();
+        let number = 1 + lines
+            .lines()
+            .position(|line| line.trim_start().starts_with(&format!("{name} =")))
+            .unwrap();
+        let place = format!("{}[{number}]", file.display());
+        let named = said.lines().any(|line| line.contains(&place) && line.contains(name));
+        if output.status.success() || !named {
+            let tail: Vec<&str> = said.lines().rev().take(4).collect();
+            wrong.push(format!(
+                "{key} = {value:?}: status {}, wanted {place}, said {tail:#?}",
+                output.status
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_key_that_does_not_exist_is_reported() {
+    let database = Database::sqlite().seeded();
+    let configuration = server_on(&database).key("snapshott", "x");
+    let output = configuration.check();
+    let said = text(&output);
+    assert!(said.contains("snapshott"), "{said}");
+}
+
+#[test]
+fn every_key_that_is_documented_is_one_the_module_takes() {
+    let shipped = std::fs::read_to_string(artifact::repository("raddb/mods-available/rust")).unwrap();
+    // Set every commented default: nothing may complain.
+    let uncommented: String = shipped
+        .lines()
+        .map(
+            |line| match line.strip_prefix("#\t").or_else(|| line.strip_prefix("\t#\t")) {
+                Some(rest)
+                    if rest
+                        .trim_start()
+                        .split_once(" = ")
+                        .is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) =>
+                {
+                    format!("\t{}\n", rest.trim_start())
+                }
+                _ => format!("{line}\n"),
+            },
+        )
+        .collect();
+    assert_ne!(shipped, uncommented, "no commented default was found");
+    let configuration = configure("sqlite:///nowhere/isp.db");
+    as_shipped(&configuration);
+    std::fs::write(configuration.raddb().join("mods-enabled/rust"), uncommented).unwrap();
+    let output = configuration.command().arg("-XC").output().unwrap();
+    let said = text(&output);
+    assert!(!said.lines().any(|line| line.contains("mods-enabled/rust[")), "{said}");
+}

@@ -1,0 +1,181 @@
+//! Who is let in, and who is not and why.
+
+use std::net::Ipv4Addr;
+
+use e2e::eapol::{self, Eap};
+use e2e::on_both_databases;
+use e2e::radclient::{Method, login};
+use e2e::seed::{PASSWORD, TENANT};
+use isp_core::password::Scheme;
+use isp_core::subscriber::Status;
+
+use crate::{assert_recorded, server_on};
+
+const OTHER_NAS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+on_both_databases! {
+    fn each_method_accepts_the_password_and_no_other(database) {
+        let database = database.seeded();
+        database.add("alice");
+        let server = server_on(&database).start();
+        for method in [Method::Pap, Method::Chap, Method::MsChapV1] {
+            let answer = login(method, "alice", PASSWORD).ask(&server);
+            assert_eq!(answer.code, "Access-Accept", "{method:?}");
+            let answer = login(method, "alice", "wrong").ask(&server);
+            assert_eq!(answer.code, "Access-Reject", "{method:?}");
+            assert_eq!(answer.values("Mikrotik-Rate-Limit").len(), 0, "a refusal carries no reply: {answer:?}");
+        }
+        assert_recorded(&database, "alice", "bad_password");
+    }
+
+    fn eap_tunnels_decide_about_the_name_inside(database) {
+        let database = database.seeded();
+        database.add_with("alice", Scheme::Cleartext, |s| {
+            s.static_ipv4 = Some(Ipv4Addr::new(192, 0, 2, 7));
+            s.bandwidth_profile_id = Some(format!("{TENANT}-fibre"));
+        });
+        database.add_with("sue", Scheme::Cleartext, |s| s.status = Status::Suspended);
+        let server = server_on(&database).start();
+        for eap in [Eap::PeapMsChapV2, Eap::TtlsPap, Eap::TtlsMsChapV2] {
+            let outcome = eapol::login(&server, eap, "anonymous", "alice", PASSWORD);
+            assert!(outcome.accepted, "{eap:?}\n{}", outcome.log);
+            assert_eq!(outcome.values(1), ["alice"], "{eap:?}: User-Name is the one inside");
+            assert_eq!(outcome.values(8), ["192.0.2.7"], "{eap:?}: Framed-IP-Address");
+            // Vendor 14988, attribute 8, "20000k/100000k".
+            let rate: String = b"20000k/100000k".iter().map(|byte| format!("{byte:02x}")).collect();
+            assert!(
+                outcome.values(26).contains(&format!("00003a8c0810{rate}").as_str()),
+                "{eap:?}: Mikrotik-Rate-Limit\n{}", outcome.log
+            );
+            assert!(!eapol::login(&server, eap, "anonymous", "alice", "wrong").accepted, "{eap:?}");
+            assert!(!eapol::login(&server, eap, "anonymous", "sue", PASSWORD).accepted, "{eap:?}");
+            assert_recorded(&database, "sue", "suspended");
+        }
+        // One row for each conversation, under the name inside.
+        let count = |name: &str| {
+            database.value(&format!("SELECT CAST(count(*) AS TEXT) FROM radpostauth WHERE username = '{name}'")).unwrap()
+        };
+        assert_eq!((count("alice").as_str(), count("sue").as_str(), count("anonymous").as_str()), ("6", "3", "0"));
+    }
+
+    fn every_status_but_active_is_refused_by_its_name(database) {
+        let database = database.seeded();
+        for status in Status::ALL {
+            database.add_with(status.as_str(), Scheme::Cleartext, |s| s.status = status);
+        }
+        let server = server_on(&database).start();
+        for status in Status::ALL {
+            for method in [Method::Pap, Method::Chap, Method::MsChapV1] {
+                let answer = login(method, status.as_str(), PASSWORD).ask(&server);
+                assert_eq!(answer.accepted(), status == Status::Active, "{status} by {method:?}: {answer:?}");
+            }
+            let expected = if status == Status::Active { "accepted" } else { status.as_str() };
+            assert_recorded(&database, status.as_str(), expected);
+        }
+    }
+
+    fn dates_bound_a_subscription(database) {
+        let database = database.seeded();
+        let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+        database.add_with("early", Scheme::Cleartext, |s| s.activation_date = Some(now + 3600));
+        database.add_with("late", Scheme::Cleartext, |s| s.expiration_date = Some(now - 60));
+        database.add_with("within", Scheme::Cleartext, |s| {
+            s.activation_date = Some(now - 60);
+            s.expiration_date = Some(now + 3600);
+        });
+        let server = server_on(&database).start();
+        assert!(!login(Method::Pap, "early", PASSWORD).ask(&server).accepted());
+        assert_recorded(&database, "early", "not_yet_active");
+        assert!(!login(Method::Pap, "late", PASSWORD).ask(&server).accepted());
+        assert_recorded(&database, "late", "expired");
+        let answer = login(Method::Pap, "within", PASSWORD).ask(&server);
+        assert!(answer.accepted());
+        let left: u32 = answer.values("Session-Timeout")[0].parse().unwrap();
+        assert!((3400..=3600).contains(&left), "the session ends with the subscription: {left}");
+    }
+
+    fn a_tenant_sees_only_its_own_subscribers(database) {
+        let database = database.seeded();
+        database.add_tenant("rival");
+        database.add_nas("rival", OTHER_NAS);
+        database.add_in(TENANT, "alice", "acme's password", Scheme::Cleartext, |s| s.session_timeout = Some(111));
+        database.add_in("rival", "alice", "rival's password", Scheme::Bcrypt, |s| s.session_timeout = Some(222));
+        database.add_in("rival", "bob", PASSWORD, Scheme::Cleartext, |_| {});
+        let server = server_on(&database).client(OTHER_NAS).start();
+        let timeout = |password: &str, nas| {
+            let answer = login(Method::Pap, "alice", password).from(nas).ask(&server);
+            answer.values("Session-Timeout").first().map(|&seconds| seconds.to_owned())
+        };
+        assert_eq!(timeout("acme's password", Ipv4Addr::LOCALHOST).as_deref(), Some("111"));
+        assert_eq!(timeout("rival's password", OTHER_NAS).as_deref(), Some("222"));
+        assert_eq!(timeout("acme's password", OTHER_NAS), None);
+        assert_eq!(timeout("rival's password", Ipv4Addr::LOCALHOST), None);
+        assert!(login(Method::Pap, "bob", PASSWORD).from(OTHER_NAS).ask(&server).accepted());
+        assert!(!login(Method::Pap, "bob", PASSWORD).ask(&server).accepted());
+        assert_recorded(&database, "bob", "unknown_subscriber");
+    }
+
+    fn a_nas_unknown_to_the_database_is_refused_and_one_unknown_to_the_server_is_not_answered(database) {
+        let database = database.seeded();
+        database.add("alice");
+        let known_to_server = Ipv4Addr::new(127, 0, 0, 3);
+        let unknown = Ipv4Addr::new(127, 0, 0, 4);
+        let server = server_on(&database).client(known_to_server).start();
+        assert!(!login(Method::Pap, "alice", PASSWORD).from(known_to_server).ask(&server).accepted());
+        assert_recorded(&database, "alice", "unknown_nas");
+        assert_eq!(login(Method::Pap, "alice", PASSWORD).from(unknown).impatient().send(&server), None);
+        assert!(login(Method::Pap, "alice", PASSWORD).ask(&server).accepted());
+    }
+
+    fn a_default_tenant_takes_packets_of_unknown_nas(database) {
+        let database = database.seeded();
+        database.add("alice");
+        let nas = Ipv4Addr::new(127, 0, 0, 3);
+        let server = server_on(&database).client(nas).key("default_tenant", TENANT).start();
+        assert!(login(Method::Pap, "alice", PASSWORD).from(nas).ask(&server).accepted());
+    }
+
+    fn a_wrong_shared_secret_lets_nobody_in(database) {
+        let database = database.seeded();
+        database.add("alice");
+        let server = server_on(&database).start();
+        // The server answers, if at all, with an authenticator that the NAS cannot verify.
+        let packet = login(Method::Pap, "alice", PASSWORD).secret("another secret").impatient();
+        assert_eq!(packet.send(&server), None);
+        assert!(!server.log().contains("Sent Access-Accept"), "{}", server.log());
+    }
+
+    fn refusals_name_what_is_missing(database) {
+        let database = database.seeded();
+        database.add_with("bare", Scheme::Cleartext, |s| {
+            s.password = None;
+            s.password_hash_method = None;
+        });
+        let server = server_on(&database).start();
+        assert!(!login(Method::Pap, "nobody", PASSWORD).ask(&server).accepted());
+        assert_recorded(&database, "nobody", "unknown_subscriber");
+        assert!(!login(Method::Pap, "bare", PASSWORD).ask(&server).accepted());
+        assert_recorded(&database, "bare", "no_password");
+    }
+
+    fn a_disabled_tenant_is_refused(database) {
+        let database = database.seeded();
+        database.add("alice");
+        let disabled = if database.is_sqlite() { "0" } else { "false" };
+        database.execute(&format!("UPDATE tenants SET enabled = {disabled}"));
+        let server = server_on(&database).start();
+        assert!(!login(Method::Pap, "alice", PASSWORD).ask(&server).accepted());
+        assert_recorded(&database, "alice", "tenant_disabled");
+    }
+}
+
+#[test]
+fn passwords_sealed_under_a_key_that_is_gone_are_refused_and_said_so() {
+    let database = e2e::database::Database::sqlite().seeded();
+    database.add("alice");
+    let other = database.key_file().with_file_name("other-keys");
+    isp_core::secret::KeyRing::create(&other).unwrap();
+    let server = e2e::radiusd::configure(database.url()).key_file(&other).start();
+    assert!(!login(Method::Pap, "alice", PASSWORD).ask(&server).accepted());
+    assert_recorded(&database, "alice", "password_unreadable");
+}
