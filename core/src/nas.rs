@@ -26,6 +26,14 @@ pub struct Nas {
     pub description: Option<String>,
 }
 
+impl Nas {
+    /// What a sealed shared secret is bound to: moved to another row, it does not open.
+    #[must_use]
+    pub fn secret_context(&self) -> String {
+        format!("nas:{}:{}", self.tenant_id, self.nasname)
+    }
+}
+
 /// What a decision needs to know of a NAS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NasRecord {

@@ -14,3 +14,5 @@ mod harness;
 mod administration;
 #[path = "store/schema.rs"]
 mod schema;
+#[path = "store/secrets.rs"]
+mod secrets;

@@ -13,10 +13,12 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::link::STATEMENTS,
         super::load::STATEMENTS,
         super::nas::STATEMENTS,
+        super::overview::STATEMENTS,
         super::plans::STATEMENTS,
         super::records::STATEMENTS,
         super::rows::STATEMENTS,
         super::schema::STATEMENTS,
+        super::secrets::STATEMENTS,
         super::subscribers::STATEMENTS,
         super::tenants::STATEMENTS,
     ]

@@ -6,6 +6,8 @@
 //! | `load`, `feed` | what a node reads: the whole base, then what changed |
 //! | `records`, `accounting` | what a node writes |
 //! | `import` | subscribers in bulk |
+//! | `secrets` | passwords and NAS secrets, to be sealed anew |
+//! | `overview` | what there is, in numbers |
 //! | `schema` | migrations |
 //! | `sqlite`, `postgres`, `link`, `sql` | the drivers behind one face; statements in both dialects |
 //!
@@ -28,12 +30,14 @@ mod import;
 mod link;
 mod load;
 mod nas;
+mod overview;
 mod plans;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod records;
 mod rows;
 mod schema;
+mod secrets;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -43,6 +47,8 @@ mod tenants;
 pub use error::StoreError;
 pub use feed::ChangeFeed;
 pub use import::{ImportError, SubscriberImport};
+pub use overview::Overview;
+pub use secrets::{Replacement, StoredSecret};
 
 use link::{Conn, Tx};
 

@@ -133,6 +133,12 @@ impl Store {
         self.compare(&applied, false)
     }
 
+    /// Number of the newest migration that was run; 0 = none.
+    pub(super) async fn schema_version(&self) -> Result<i64> {
+        let applied = self.applied().await?;
+        Ok(applied.iter().map(|(version, _)| *version).max().unwrap_or_default())
+    }
+
     /// Version and checksum of every migration that was run.
     async fn applied(&self) -> Result<Vec<(i64, String)>> {
         let attempt = || "read the schema version".to_owned();
