@@ -1,1 +1,204 @@
-fn main() {}
+//! `bench run` compares `rlm_rust` with stock FreeRADIUS modules on this machine; `bench load` puts load on any server
+//! that serves the generated base.
+#![forbid(unsafe_code)]
+
+mod chart;
+mod compare;
+mod contender;
+mod error;
+mod load;
+mod population;
+mod postgres;
+mod report;
+mod run;
+mod scale;
+mod server;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use contender::Contender;
+use error::{Error, Result};
+use load::{LoadConfig, Pace};
+use population::LARGEST;
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compare rlm_rust with the stock modules `files` and `sql`, and measure it with a large base
+    Run(RunArgs),
+    /// Put load on a server that serves the generated base, checking every answer
+    Load(LoadArgs),
+}
+
+#[derive(clap::Args)]
+struct RunArgs {
+    /// A few seconds in all: shows that the benchmark works, measures nothing worth keeping
+    #[arg(long)]
+    quick: bool,
+    /// The built module
+    #[arg(long, default_value = "target/release/librlm_rust.so")]
+    module: PathBuf,
+    /// The server program
+    #[arg(long, env = "FREERADIUS", default_value = "freeradius")]
+    freeradius: PathBuf,
+    /// Modules to compare
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Contender::Files, Contender::Sql, Contender::Rust])]
+    only: Vec<Contender>,
+    /// Subscribers in the comparison [default: 100000; quick: 5000]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(LARGEST)))]
+    users: Option<u32>,
+    /// Subscribers in the large base, 0 for none [default: 1000000; quick: 5000]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=i64::from(LARGEST)))]
+    large: Option<u32>,
+    /// Times each module is measured [default: 5; quick: 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Seconds counted each time [default: 4; quick: 2]
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Worker threads of each server [default: twice the processors]
+    #[arg(long)]
+    threads: Option<u32>,
+    /// Requests outstanding
+    #[arg(long, default_value_t = 256)]
+    window: u32,
+    /// Send requests without Message-Authenticator
+    #[arg(long)]
+    no_message_authenticator: bool,
+    /// Fail where a wanted figure is missed
+    #[arg(long)]
+    strict: bool,
+    /// Where results.json and chart.svg go
+    #[arg(long, default_value = "target/bench")]
+    out: PathBuf,
+}
+
+#[derive(clap::Args)]
+struct LoadArgs {
+    /// Address and port of the server
+    #[arg(long)]
+    server: SocketAddr,
+    /// File holding the shared secret
+    #[arg(long)]
+    secret_file: PathBuf,
+    /// Subscribers in the base
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(LARGEST)))]
+    users: u32,
+    /// Requests a second; without it, as many as the server takes
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Requests outstanding where no rate is given
+    #[arg(long, default_value_t = 256)]
+    window: u32,
+    /// Seconds counted
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// Seconds before counting begins
+    #[arg(long, default_value_t = 2.0)]
+    warm_up: f64,
+    /// Threads of the generator
+    #[arg(long, default_value_t = 1)]
+    threads: u32,
+    /// Sockets of each thread, 256 requests outstanding at most on each
+    #[arg(long, default_value_t = 4)]
+    sockets: u32,
+    /// Share of wrong passwords
+    #[arg(long, default_value_t = 0.05)]
+    wrong_passwords: f64,
+    /// Send requests without Message-Authenticator
+    #[arg(long)]
+    no_message_authenticator: bool,
+    /// Choose other users, passwords and authenticators
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(args) => compare(&args),
+        Command::Load(args) => load(&args),
+    };
+    match done {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("bench: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(args: &RunArgs) -> Result<ExitCode> {
+    let (users, large, rounds, seconds) = if args.quick {
+        (5_000, 5_000, 1, 2.0)
+    } else {
+        (100_000, 1_000_000, 5, 4.0)
+    };
+    let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX / 2));
+    let report = run::run(&run::Options {
+        freeradius: args.freeradius.clone(),
+        module: args.module.clone(),
+        contenders: args.only.clone(),
+        users: args.users.unwrap_or(users),
+        large: args.large.unwrap_or(large),
+        rounds: args.rounds.unwrap_or(rounds),
+        threads: args.threads.unwrap_or(processors * 2),
+        window: args.window,
+        warm_up: Duration::from_secs(1),
+        duration: Duration::from_secs_f64(args.seconds.unwrap_or(seconds)),
+        message_authenticator: !args.no_message_authenticator,
+    })?;
+    report.save(&args.out)?;
+    println!("{report}");
+    println!("results: {}", args.out.join("results.json").display());
+    println!("chart:   {}", args.out.join("chart.svg").display());
+    if report.wrong() > 0 || report.silent() {
+        eprintln!(
+            "bench: {} wrong answers; a server that answers wrongly or not at all was not measured",
+            report.wrong()
+        );
+        return Ok(ExitCode::FAILURE);
+    }
+    if args.strict && (report.lost() > 0 || report.targets.iter().any(|target| !target.met)) {
+        eprintln!("bench: a wanted figure was missed or requests were lost");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(args: &LoadArgs) -> Result<ExitCode> {
+    let secret = fs::read_to_string(&args.secret_file)
+        .map_err(|e| Error::io(format!("read {}", args.secret_file.display()), e))?;
+    let config = LoadConfig {
+        server: args.server,
+        secret: secret.trim_end_matches(['\r', '\n']).as_bytes().to_vec(),
+        users: args.users,
+        pace: args.rate.map_or(Pace::Saturate { window: args.window }, Pace::Rate),
+        threads: args.threads,
+        sockets: args.sockets,
+        warm_up: Duration::from_secs_f64(args.warm_up),
+        duration: Duration::from_secs_f64(args.seconds),
+        wrong_passwords: args.wrong_passwords,
+        message_authenticator: !args.no_message_authenticator,
+        seed: args.seed,
+        ..LoadConfig::default()
+    };
+    let outcome = load::run(&config, || ())?;
+    println!("{outcome}");
+    Ok(if outcome.wrong > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
