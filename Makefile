@@ -39,8 +39,7 @@ valgrind: ## Packets through the module under valgrind
 .PHONY: bench
 bench: ## Compare with the stock files and sql modules
 	scripts/setup test
-	$(CARGO) build --release -p rlm_rust -p bench
-	$(CARGO) run --release -p bench -- $(BENCH)
+	scripts/bench $(BENCH)
 
 .PHONY: install
 install: ## Put what "make build" built, and the configuration, into the system's FreeRADIUS

@@ -47,9 +47,9 @@ struct RunArgs {
     /// A few seconds in all: shows that the benchmark works, measures nothing worth keeping
     #[arg(long)]
     quick: bool,
-    /// The built module
-    #[arg(long, default_value = "target/release/librlm_rust.so")]
-    module: PathBuf,
+    /// The built module [default: librlm_rust.so beside this program]
+    #[arg(long)]
+    module: Option<PathBuf>,
     /// The server program
     #[arg(long, env = "FREERADIUS", default_value = "freeradius")]
     freeradius: PathBuf,
@@ -65,7 +65,7 @@ struct RunArgs {
     /// Times each module is measured [default: 5; quick: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// Seconds counted each time [default: 4; quick: 2]
+    /// Seconds counted each time [default: 4; quick: 1]
     #[arg(long)]
     seconds: Option<f64>,
     /// Worker threads of each server [default: twice the processors]
@@ -140,22 +140,28 @@ fn main() -> ExitCode {
 }
 
 fn compare(args: &RunArgs) -> Result<ExitCode> {
-    let (users, large, rounds, seconds) = if args.quick {
-        (5_000, 5_000, 1, 2.0)
+    let (users, large, rounds, warm_up, seconds) = if args.quick {
+        (5_000, 5_000, 1, 0.3, 1.0)
     } else {
-        (100_000, 1_000_000, 5, 4.0)
+        (100_000, 1_000_000, 5, 1.0, 4.0)
+    };
+    let module = match &args.module {
+        Some(module) => module.clone(),
+        None => std::env::current_exe()
+            .map_err(|e| Error::io("find where this program is", e))?
+            .with_file_name("librlm_rust.so"),
     };
     let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX / 2));
     let report = run::run(&run::Options {
         freeradius: args.freeradius.clone(),
-        module: args.module.clone(),
+        module,
         contenders: args.only.clone(),
         users: args.users.unwrap_or(users),
         large: args.large.unwrap_or(large),
         rounds: args.rounds.unwrap_or(rounds),
         threads: args.threads.unwrap_or(processors * 2),
         window: args.window,
-        warm_up: Duration::from_secs(1),
+        warm_up: Duration::from_secs_f64(warm_up),
         duration: Duration::from_secs_f64(args.seconds.unwrap_or(seconds)),
         message_authenticator: !args.no_message_authenticator,
     })?;
