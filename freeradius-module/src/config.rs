@@ -1,0 +1,357 @@
+//! The keys of the module's configuration section, and what they make of a node.
+//!
+//! The server hands every value over as text and this module parses it: the server's own parser takes `-1` and `abc` for
+//! numbers.
+
+use std::ffi::CStr;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use isp_core::node::{NodeConfig, NodeError};
+use isp_core::secret::Secret;
+
+use crate::suggest;
+
+/// A key of the configuration section.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Subsection it is in; empty for the top.
+    pub section: &'static CStr,
+    pub name: &'static CStr,
+    pub default: Option<&'static CStr>,
+    pub required: bool,
+    /// The server shows the value at debug level 3 only.
+    pub secret: bool,
+}
+
+impl Key {
+    const fn new(section: &'static CStr, name: &'static CStr, default: Option<&'static CStr>) -> Self {
+        Self {
+            section,
+            name,
+            default,
+            required: false,
+            secret: false,
+        }
+    }
+
+    /// `section.name`, or the bare name at the top.
+    pub fn path(&self) -> String {
+        let (section, name) = (self.section.to_string_lossy(), self.name.to_string_lossy());
+        if section.is_empty() {
+            name.into_owned()
+        } else {
+            format!("{section}.{name}")
+        }
+    }
+}
+
+/// Subsections, in the order they are shown.
+pub const SECTIONS: [&CStr; 4] = [c"database", c"snapshot", c"accounting", c"post_auth"];
+
+/// All keys. Those of one section stand together.
+pub const KEYS: [Key; 11] = [
+    Key::new(c"", c"key_file", None),
+    Key::new(c"", c"poll_interval", Some(c"0.2")),
+    Key::new(c"", c"default_tenant", None),
+    Key::new(c"", c"verify_cache", Some(c"100000")),
+    Key {
+        required: true,
+        secret: true,
+        ..Key::new(c"database", c"url", None)
+    },
+    Key::new(c"database", c"connections", Some(c"4")),
+    Key::new(c"snapshot", c"file", None),
+    Key::new(c"snapshot", c"interval", Some(c"30")),
+    Key::new(c"snapshot", c"max_age", Some(c"0")),
+    Key::new(c"accounting", c"timeout", Some(c"2.0")),
+    Key::new(c"post_auth", c"queue", Some(c"65536")),
+];
+
+/// What is wrong with the configuration, and at which key (dotted) it is to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub key: String,
+    pub message: String,
+}
+
+impl Fault {
+    fn new(key: &str, message: impl Into<String>) -> Self {
+        Self {
+            key: key.to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
+impl Fault {
+    /// A fault of no key in particular.
+    pub fn of_section(message: String) -> Self {
+        Self {
+            key: String::new(),
+            message,
+        }
+    }
+}
+
+impl From<&NodeError> for Fault {
+    fn from(error: &NodeError) -> Self {
+        match error {
+            NodeError::Config(fault) => Self::new(fault.key, error.to_string()),
+            NodeError::Keys { .. } => Self::new("key_file", error.to_string()),
+            NodeError::Runtime(_) | NodeError::NoSubscribers { .. } => Self::new("", error.to_string()),
+        }
+    }
+}
+
+/// The values of [`KEYS`], in that order; `None` where the key is not set and has no default.
+pub type Values<'a> = [Option<&'a str>; KEYS.len()];
+
+/// Make a node's settings of the values.
+///
+/// # Errors
+/// The first key with a value it cannot have.
+pub fn settings(values: &Values<'_>) -> Result<NodeConfig, Fault> {
+    let [
+        key_file,
+        poll_interval,
+        default_tenant,
+        verify_cache,
+        url,
+        connections,
+        file,
+        interval,
+        max_age,
+        timeout,
+        queue,
+    ] = *values;
+    let snapshot_max_age = seconds("snapshot.max_age", max_age)?;
+    let config = NodeConfig {
+        database_url: Secret::new(url.unwrap_or_default().to_owned()),
+        database_connections: number("database.connections", connections)?,
+        key_file: path("key_file", key_file)?,
+        snapshot_file: path("snapshot.file", file)?,
+        snapshot_interval: seconds("snapshot.interval", interval)?,
+        snapshot_max_age: Some(snapshot_max_age).filter(|age| !age.is_zero()),
+        poll_interval: seconds("poll_interval", poll_interval)?,
+        default_tenant: filled("default_tenant", default_tenant)?.map(str::to_owned),
+        accounting_timeout: seconds("accounting.timeout", timeout)?,
+        post_auth_queue: number("post_auth.queue", queue)?,
+        verify_cache: number("verify_cache", verify_cache)?,
+    };
+    config
+        .validate()
+        .map_err(|fault| Fault::new(fault.key, fault.to_string()))?;
+    if let Some(file) = &config.snapshot_file {
+        let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if directory.is_none_or(|directory| !directory.is_dir()) {
+            let message = format!("snapshot.file = {}: its directory does not exist", file.display());
+            return Err(Fault::new("snapshot.file", message));
+        }
+        if file.is_dir() {
+            let message = format!("snapshot.file = {}: is a directory", file.display());
+            return Err(Fault::new("snapshot.file", message));
+        }
+    }
+    Ok(config)
+}
+
+fn number<T: FromStr>(key: &str, value: Option<&str>) -> Result<T, Fault> {
+    parse(
+        key,
+        value,
+        "must be a whole number, not negative and not beyond 4294967295",
+        |text| text.parse().ok(),
+    )
+}
+
+fn seconds(key: &str, value: Option<&str>) -> Result<Duration, Fault> {
+    parse(key, value, "must be a number of seconds, not negative", |text| {
+        Duration::try_from_secs_f64(text.parse().ok()?).ok()
+    })
+}
+
+fn path(key: &str, value: Option<&str>) -> Result<Option<PathBuf>, Fault> {
+    Ok(filled(key, value)?.map(PathBuf::from))
+}
+
+fn filled<'a>(key: &str, value: Option<&'a str>) -> Result<Option<&'a str>, Fault> {
+    match value {
+        Some("") => Err(Fault::new(
+            key,
+            format!("{key}: must not be empty; leave the key out instead"),
+        )),
+        other => Ok(other),
+    }
+}
+
+fn parse<T>(
+    key: &str,
+    value: Option<&str>,
+    rule: impl fmt::Display,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, Fault> {
+    let text = value.unwrap_or_default().trim();
+    parse(text).ok_or_else(|| Fault::new(key, format!("{key} = {text}: {rule}")))
+}
+
+/// What to say of an item of the section that is no key of ours, if it is none. `section` is empty at the top.
+pub fn unknown(section: &str, name: &str, is_section: bool) -> Option<String> {
+    let (kind, hint) = if is_section {
+        let mut sections = SECTIONS.iter().filter_map(|section| section.to_str().ok());
+        if section.is_empty() && sections.clone().any(|known| known == name) {
+            return None;
+        }
+        ("section", suggest::hint(name, sections.by_ref()))
+    } else {
+        let of_section = KEYS.iter().filter(|key| key.section.to_str() == Ok(section));
+        let mut names = of_section.filter_map(|key| key.name.to_str().ok());
+        if names.clone().any(|known| known == name) {
+            return None;
+        }
+        ("key", suggest::hint(name, names.by_ref()))
+    };
+    let place = if section.is_empty() {
+        "this module".to_owned()
+    } else {
+        format!("section {section}")
+    };
+    Some(format!("{place} has no {kind} \"{name}\"{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values<'a>(changed: &[(&str, &'a str)]) -> Values<'a> {
+        let mut values: Values<'a> = KEYS.map(|key| key.default.map(|default| default.to_str().unwrap()));
+        let set = |values: &mut Values<'a>, path: &str, value| {
+            let index = KEYS.iter().position(|key| key.path() == path).unwrap();
+            values[index] = Some(value);
+        };
+        set(&mut values, "database.url", "sqlite:/var/lib/isp.db");
+        for (path, value) in changed {
+            set(&mut values, path, value);
+        }
+        values
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_library() {
+        let config = settings(&values(&[])).unwrap();
+        let expected = NodeConfig {
+            database_url: config.database_url.clone(),
+            ..NodeConfig::default()
+        };
+        assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn every_key_refuses_what_it_cannot_be_and_names_itself() {
+        let cases = [
+            ("key_file", ["", ""]),
+            ("poll_interval", ["-0.2", "fast"]),
+            ("poll_interval", ["0", "3600"]),
+            ("poll_interval", ["NaN", "inf"]),
+            ("default_tenant", ["", ""]),
+            ("verify_cache", ["-1", "10000001"]),
+            ("verify_cache", ["4294967296", "1.5"]),
+            ("database.url", ["mysql://localhost/x", ""]),
+            ("database.connections", ["0", "101"]),
+            ("database.connections", ["-1", "four"]),
+            ("snapshot.file", ["/nonexistent/directory/copy", "/"]),
+            ("snapshot.file", ["", "relative"]),
+            ("snapshot.interval", ["0", "86401"]),
+            ("snapshot.interval", ["-1", "1 minute"]),
+            ("snapshot.max_age", ["9", "-1"]),
+            ("accounting.timeout", ["0", "11"]),
+            ("accounting.timeout", ["-1", "soon"]),
+            ("post_auth.queue", ["0", "10000001"]),
+            ("post_auth.queue", ["-1", "1e3"]),
+        ];
+        for (path, bad) in cases {
+            for value in bad {
+                let fault = settings(&values(&[(path, value)])).expect_err(&format!("{path} = {value}"));
+                assert_eq!(fault.key, path, "{path} = {value}: {}", fault.message);
+                assert!(fault.message.contains(path), "{}", fault.message);
+            }
+        }
+        for key in KEYS {
+            assert!(
+                cases.iter().any(|(path, _)| *path == key.path()),
+                "{} untested",
+                key.path()
+            );
+        }
+    }
+
+    #[test]
+    fn a_url_with_a_password_is_not_repeated() {
+        let fault = settings(&values(&[("database.url", "mysql://isp:hunter2@db/x")])).unwrap_err();
+        assert!(!fault.message.contains("hunter2"), "{}", fault.message);
+    }
+
+    #[test]
+    fn zero_turns_the_age_limit_off() {
+        assert_eq!(settings(&values(&[])).unwrap().snapshot_max_age, None);
+        let limited = settings(&values(&[("snapshot.max_age", "86400")])).unwrap();
+        assert_eq!(limited.snapshot_max_age, Some(Duration::from_secs(86_400)));
+    }
+
+    #[test]
+    fn unknown_keys_are_told_from_known_ones() {
+        assert_eq!(unknown("", "key_file", false), None);
+        assert_eq!(unknown("", "database", true), None);
+        assert_eq!(unknown("database", "url", false), None);
+        assert_eq!(
+            unknown("database", "conections", false).unwrap(),
+            "section database has no key \"conections\" (did you mean connections?)"
+        );
+        assert_eq!(
+            unknown("", "databases", true).unwrap(),
+            "this module has no section \"databases\" (did you mean database?)"
+        );
+        assert!(unknown("", "url", false).is_some());
+        assert!(unknown("database", "snapshot", true).is_some());
+    }
+
+    /// The file in `mods-available` is the manual: it documents every key, no other, and with the true default.
+    #[test]
+    fn the_manual_has_every_key_with_its_default() {
+        let manual = include_str!("../../raddb/mods-available/rust");
+        let mut sections = Vec::new();
+        let mut documented = Vec::new();
+        for line in manual.lines().map(str::trim) {
+            if let Some((key, value)) = assignment(line) {
+                let path = [sections.get(1).copied(), Some(key)];
+                let path = path.into_iter().flatten().collect::<Vec<_>>().join(".");
+                documented.push((path, value, line.starts_with('#')));
+            } else if line.starts_with('#') {
+            } else if let Some(name) = line.strip_suffix('{') {
+                sections.push(name.trim());
+            } else if line == "}" {
+                sections.pop();
+            }
+        }
+        for key in KEYS {
+            let found: Vec<_> = documented.iter().filter(|(path, ..)| *path == key.path()).collect();
+            assert_eq!(found.len(), 1, "{} is documented {} times", key.path(), found.len());
+            if let (Some(default), (_, value, true)) = (key.default, found[0]) {
+                assert_eq!(default.to_str().unwrap(), *value, "{}", key.path());
+            }
+        }
+        for (path, ..) in &documented {
+            assert!(KEYS.iter().any(|key| key.path() == *path), "{path} is no key");
+        }
+    }
+
+    /// `key = value`, in force or commented out as FreeRADIUS does it: `#`, a tab, the key.
+    fn assignment(line: &str) -> Option<(&str, &str)> {
+        let line = line.strip_prefix("#\t").unwrap_or(line);
+        let (key, value) = line.trim_start().split_once(" = ")?;
+        let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        is_key.then(|| (key, value.trim().trim_matches('"')))
+    }
+}

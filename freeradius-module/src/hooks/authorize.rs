@@ -1,0 +1,220 @@
+//! Access-Request: who is it, may it in, with what reply; and the verification of one-way hashes.
+
+use isp_core::node::{AccessRequest, Authorization};
+use isp_core::password::AuthMethod;
+use isp_core::policy::{Reason, Refusal};
+use isp_core::secret::Secret;
+use isp_core::subscriber::RawRow;
+
+use super::{Instance, PutError, Request, now, refuse};
+use crate::attribute::{List, Name, Value};
+use crate::fault;
+use crate::guard::Hook;
+use crate::rcode::{self, RCode};
+
+/// RFC 3748 section 4: code, identifier, length; in requests and responses a type follows.
+const EAP_TYPE_OFFSET: usize = 4;
+/// RFC 3748 section 5.4.
+const EAP_MD5: u8 = 4;
+/// draft-kamath-pppext-eap-mschapv2.
+const EAP_MSCHAPV2: u8 = 26;
+
+/// What a packet proves its sender by. Copied out of it, since the request is written to while this is in use.
+struct Credentials {
+    user_name: Vec<u8>,
+    user_password: Option<Secret<Vec<u8>>>,
+    method: AuthMethod,
+}
+
+impl Credentials {
+    fn of(request: &impl Request) -> Self {
+        let [name, password, chap, mschap, challenge, mschap2, eap] = request.find(
+            List::Request,
+            [
+                Name::UserName,
+                Name::UserPassword,
+                Name::ChapPassword,
+                Name::MsChapResponse,
+                Name::MsChapChallenge,
+                Name::MsChap2Response,
+                Name::EapMessage,
+            ],
+        );
+        let method = if let Some(eap) = eap {
+            eap_method(eap)
+        } else if password.is_some() {
+            AuthMethod::Pap
+        } else if chap.is_some() {
+            AuthMethod::Chap
+        } else if mschap.or(challenge).or(mschap2).is_some() {
+            AuthMethod::MsChap
+        } else {
+            AuthMethod::None
+        };
+        Self {
+            user_name: name.map(|name| name.bytes.to_vec()).unwrap_or_default(),
+            user_password: password.map(|password| Secret::new(password.bytes.to_vec())),
+            method,
+        }
+    }
+
+    fn ask(&self, request: &impl Request) -> Result<AccessRequest<'_>, Refusal> {
+        if self.user_name.is_empty() {
+            return Err(Refusal::new(Reason::MalformedRequest, "the packet has no User-Name"));
+        }
+        Ok(AccessRequest {
+            source: request.source(),
+            user_name: &self.user_name,
+            method: self.method,
+            user_password: self.user_password.as_ref().map(|password| password.expose().as_slice()),
+            now: now(),
+        })
+    }
+}
+
+fn eap_method(message: Value<'_>) -> AuthMethod {
+    match message.bytes.get(EAP_TYPE_OFFSET) {
+        Some(&EAP_MD5) => AuthMethod::EapMd5,
+        Some(&EAP_MSCHAPV2) => AuthMethod::EapMsChapV2,
+        _ => AuthMethod::EapOther,
+    }
+}
+
+/// Decide, and set what the modules that follow need.
+pub fn authorize(instance: &Instance, request: &mut impl Request) -> RCode {
+    let credentials = Credentials::of(request);
+    fault::in_request(Hook::Authorize, &credentials.user_name);
+    let granted = credentials.ask(request).and_then(|access| {
+        instance
+            .node
+            .authorize(&access, |authorization| grant(request, authorization))
+            .flatten()
+    });
+    match granted {
+        Ok(()) => {
+            // Whatever ends the conversation from here on, the subscriber as such was fine.
+            if request.is_tunnelled() {
+                request.set_reason(Reason::BadPassword, true);
+            }
+            RCode::Updated
+        }
+        Err(refusal) => {
+            refuse(instance, request, &credentials.user_name, &refusal);
+            rcode::of_refusal(refusal.reason)
+        }
+    }
+}
+
+/// All or nothing: every row is built and compared before the first pair is set.
+fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Result<(), Refusal> {
+    let mut checks = build(request, List::Control, authorization.checks)?;
+    let replies = build(request, List::Reply, authorization.replies)?;
+    if let Some(checks) = &mut checks
+        && !request.matches(checks)
+    {
+        return Err(Refusal::new(
+            Reason::CheckMismatch,
+            "a radcheck row of the subscriber does not hold for this packet",
+        ));
+    }
+    request
+        .give(&authorization.credential)
+        .map_err(|why| put_failed(request, why))?;
+    request
+        .reply(authorization.reply)
+        .map_err(|why| put_failed(request, why))?;
+    if let Some(checks) = checks {
+        request.merge(List::Control, checks);
+    }
+    if let Some(replies) = replies {
+        request.merge(List::Reply, replies);
+    }
+    Ok(())
+}
+
+fn build<R: Request>(request: &R, list: List, rows: &[RawRow<'_>]) -> Result<Option<R::Rows>, Refusal> {
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let table = if list == List::Control { "radcheck" } else { "radreply" };
+    request
+        .build(list, rows)
+        .map(Some)
+        .map_err(|why| Refusal::new(Reason::BadAttribute, format!("{table} {why}")))
+}
+
+fn put_failed(request: &impl Request, why: PutError) -> Refusal {
+    match why {
+        PutError::NoAuthType => {
+            let name = request.instance_name();
+            let message = format!(
+                "the password is stored as a one-way hash, which this module verifies itself, and the authenticate \
+                 section does not call it: add \"Auth-Type {name} {{ {name} }}\""
+            );
+            Refusal::new(Reason::MethodUnsupported, message)
+        }
+        PutError::WrongType => Refusal::new(
+            Reason::InternalError,
+            "an attribute of the reply has another type in the server's dictionary",
+        ),
+    }
+}
+
+/// Verify User-Password against a one-way hash.
+pub fn authenticate(instance: &Instance, request: &mut impl Request) -> RCode {
+    let credentials = Credentials::of(request);
+    fault::in_request(Hook::Authenticate, &credentials.user_name);
+    let verified = credentials
+        .ask(request)
+        .and_then(|access| instance.node.authenticate(&access));
+    match verified {
+        Ok(()) => RCode::Ok,
+        Err(refusal) => {
+            refuse(instance, request, &credentials.user_name, &refusal);
+            match refusal.reason {
+                Reason::MalformedRequest => RCode::Invalid,
+                Reason::SnapshotStale | Reason::InternalError => RCode::Fail,
+                _ => RCode::Reject,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::Fake;
+    use super::*;
+
+    #[test]
+    fn the_method_is_read_off_the_packet() {
+        let eap = |kind: u8| [2, 1, 0, 10, kind, 0, 0, 0, 0, 0];
+        type Case<'a> = (&'a [(Name, &'a [u8])], AuthMethod);
+        let cases: [Case<'_>; 9] = [
+            (&[(Name::UserPassword, b"x")], AuthMethod::Pap),
+            (&[(Name::ChapPassword, b"x")], AuthMethod::Chap),
+            (
+                &[(Name::MsChapChallenge, b"x"), (Name::MsChapResponse, b"x")],
+                AuthMethod::MsChap,
+            ),
+            (&[(Name::MsChap2Response, b"x")], AuthMethod::MsChap),
+            (&[(Name::EapMessage, &eap(4))], AuthMethod::EapMd5),
+            (&[(Name::EapMessage, &eap(26))], AuthMethod::EapMsChapV2),
+            (&[(Name::EapMessage, &eap(1))], AuthMethod::EapOther),
+            (&[(Name::EapMessage, &[2, 1, 0])], AuthMethod::EapOther),
+            (&[], AuthMethod::None),
+        ];
+        for (pairs, expected) in cases {
+            let request = Fake::with(pairs);
+            assert_eq!(Credentials::of(&request).method, expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_packet_without_a_name_is_malformed() {
+        for pairs in [&[][..], &[(Name::UserName, &b""[..])]] {
+            let request = Fake::with(pairs);
+            let refusal = Credentials::of(&request).ask(&request).unwrap_err();
+            assert_eq!(refusal.reason, Reason::MalformedRequest);
+        }
+    }
+}

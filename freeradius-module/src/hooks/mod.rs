@@ -1,0 +1,136 @@
+//! What happens to a request, in safe Rust and without the server's types.
+
+mod accounting;
+mod authorize;
+mod post_auth;
+mod throttle;
+
+use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use isp_core::node::{Credential, Node};
+use isp_core::policy::reply::ReplyItem;
+use isp_core::policy::{Reason, Refusal};
+use isp_core::subscriber::RawRow;
+
+pub use accounting::accounting;
+pub use authorize::{authenticate, authorize};
+pub use post_auth::post_auth;
+use throttle::Throttle;
+
+use crate::attribute::{List, Name, Value};
+
+/// Refusals logged per second. A flood of them must not become a flood of writes; the rest is counted.
+const REFUSALS_PER_SECOND: u32 = 200;
+
+/// A running instance of the module.
+#[derive(Debug)]
+pub struct Instance {
+    node: Node,
+    refusals: Throttle,
+}
+
+impl Instance {
+    pub const fn new(node: Node) -> Self {
+        Self {
+            node,
+            refusals: Throttle::new(REFUSALS_PER_SECOND),
+        }
+    }
+
+    pub fn into_node(self) -> Node {
+        self.node
+    }
+}
+
+/// Why attributes could not be put into a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutError {
+    /// The `authenticate` section does not call this instance, so nothing would verify the password.
+    NoAuthType,
+    /// The dictionary's type of the attribute is not the value's.
+    WrongType,
+}
+
+/// What the answer to a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Accept,
+    Reject,
+    /// A challenge: there will be another packet.
+    Unfinished,
+}
+
+/// The request being processed, as far as the hooks need it.
+pub trait Request {
+    /// Raw rows the server has understood.
+    type Rows;
+
+    /// The first value of each attribute.
+    fn find<const N: usize>(&self, list: List, wanted: [Name; N]) -> [Option<Value<'_>>; N];
+
+    /// Every value of an attribute.
+    fn all(&self, list: List, wanted: Name) -> impl Iterator<Item = Value<'_>>;
+
+    /// The dictionary's word for a value of an enumerated attribute.
+    fn word(&self, name: Name, value: u32) -> Option<&str>;
+
+    /// Source address of the packet, of the outermost one where it is tunnelled.
+    fn source(&self) -> Option<IpAddr>;
+
+    /// Whether it came inside another one.
+    fn is_tunnelled(&self) -> bool;
+
+    fn outcome(&self) -> Outcome;
+
+    /// The name the module goes by in the server's configuration.
+    fn instance_name(&self) -> &str;
+
+    /// Give the credential to the modules that authenticate.
+    fn give(&mut self, credential: &Credential) -> Result<(), PutError>;
+
+    /// Put the policy's items into the reply, in place of others of the same name.
+    fn reply(&mut self, items: &[ReplyItem<'_>]) -> Result<(), PutError>;
+
+    /// Build the pairs of raw rows for a list. Nothing happens to the request.
+    fn build(&self, list: List, rows: &[RawRow<'_>]) -> Result<Self::Rows, String>;
+
+    /// Do the check items hold for this request?
+    fn matches(&mut self, checks: &mut Self::Rows) -> bool;
+
+    /// Merge pairs into a list, each by its own operator.
+    fn merge(&mut self, list: List, rows: Self::Rows);
+
+    /// Set the reason this request is refused with, or the `conversation` it is part of.
+    fn set_reason(&mut self, reason: Reason, conversation: bool);
+
+    /// Log a failure and add it to Module-Failure-Message. One that is not `loud` is logged when debugging only.
+    fn fail(&mut self, message: &str, loud: bool);
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Refuse: the reason goes into the log, into Module-Failure-Message, and where post-auth finds it.
+fn refuse(instance: &Instance, request: &mut impl Request, user_name: &[u8], refusal: &Refusal) {
+    request.set_reason(refusal.reason, false);
+    if request.is_tunnelled() {
+        request.set_reason(refusal.reason, true);
+    }
+    let loud = instance.refusals.admit(now());
+    let user_name = String::from_utf8_lossy(user_name);
+    request.fail(
+        &format!(
+            "{}: {} (user \"{}\")",
+            refusal.reason,
+            refusal.message,
+            user_name.escape_debug()
+        ),
+        loud,
+    );
+}
+
+#[cfg(test)]
+mod fake;

@@ -1,0 +1,137 @@
+//! The outcome of an Access-Request, for `radpostauth`.
+
+use isp_core::accounting::PostAuthRecord;
+use isp_core::policy::Reason;
+
+use super::{Instance, Outcome, Request, now};
+use crate::attribute::{List, Name, Value, nas_address, text};
+use crate::fault;
+use crate::guard::Hook;
+use crate::rcode::RCode;
+
+/// Stock modules that verify a password, as Module-Failure-Message names them.
+const AUTHENTICATING: [&str; 5] = ["pap", "chap", "mschap", "digest", "eap"];
+
+/// Queue the row. Nothing is waited for.
+pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
+    let [user_name, nas_ipv4, nas_ipv6, called, calling, class] = request.find(
+        List::Request,
+        [
+            Name::UserName,
+            Name::NasIpAddress,
+            Name::NasIpv6Address,
+            Name::CalledStationId,
+            Name::CallingStationId,
+            Name::Class,
+        ],
+    );
+    let user_name = user_name.map_or(&b""[..], |name| name.bytes);
+    fault::in_request(Hook::PostAuth, user_name);
+    let (reply, reason) = match request.outcome() {
+        Outcome::Accept => ("Access-Accept", None),
+        Outcome::Reject => ("Access-Reject", Some(reject_reason(request).code())),
+        Outcome::Unfinished => return RCode::Noop,
+    };
+    let source = request.source();
+    let (tenant_id, subscriber_id) = instance.node.identify(source, user_name);
+    instance.node.post_auth(PostAuthRecord {
+        tenant_id,
+        subscriber_id,
+        user_name: text(user_name),
+        reply,
+        reason,
+        nas_ip_address: nas_address(nas_ipv4, nas_ipv6).or(source),
+        called_station_id: called.map(Value::text),
+        calling_station_id: calling.map(Value::text),
+        class: class.map(Value::hex),
+        authdate: now(),
+    });
+    RCode::Ok
+}
+
+/// Why the request was rejected.
+///
+/// What the tunnel inside this conversation came to says more than the outer identity, which need not be anybody's name.
+fn reject_reason(request: &impl Request) -> Reason {
+    let ours = [List::SessionState, List::Control].into_iter().find_map(|list| {
+        let [reason] = request.find(list, [Name::RejectReason]);
+        Reason::from_code(std::str::from_utf8(reason?.bytes).ok()?)
+    });
+    ours.unwrap_or_else(|| {
+        if authentication_failed(request) {
+            Reason::BadPassword
+        } else {
+            Reason::RejectedElsewhere
+        }
+    })
+}
+
+/// Did a module that verifies passwords complain? It is asked only where an Auth-Type was chosen.
+fn authentication_failed(request: &impl Request) -> bool {
+    let [auth_type] = request.find(List::Control, [Name::AuthType]);
+    let Some(auth_type) = auth_type else {
+        return false;
+    };
+    let auth_type = request.word(Name::AuthType, auth_type.integer).unwrap_or_default();
+    request.all(List::Request, Name::ModuleFailureMessage).any(|message| {
+        let module = message.bytes.split(|byte| *byte == b':').next().unwrap_or_default();
+        let Ok(module) = std::str::from_utf8(module) else {
+            return false;
+        };
+        module.eq_ignore_ascii_case(auth_type) || AUTHENTICATING.iter().any(|stock| module.starts_with(stock))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::Fake;
+    use super::*;
+
+    fn reason(request: &Fake) -> Reason {
+        reject_reason(request)
+    }
+
+    #[test]
+    fn our_own_reason_comes_first() {
+        let request = Fake::default().put(List::Control, Name::RejectReason, b"suspended");
+        assert_eq!(reason(&request), Reason::Suspended);
+    }
+
+    #[test]
+    fn what_happened_inside_the_tunnel_beats_the_outer_identity() {
+        let request = Fake::default()
+            .put(List::Control, Name::RejectReason, b"unknown_subscriber")
+            .put(List::SessionState, Name::RejectReason, b"expired");
+        assert_eq!(reason(&request), Reason::Expired);
+    }
+
+    #[test]
+    fn a_complaint_of_the_authenticating_module_is_a_bad_password() {
+        let complaint = b"pap: Cleartext password does not match \"known good\" password";
+        let request = Fake::default().put_integer(List::Control, Name::AuthType, 1).put(
+            List::Request,
+            Name::ModuleFailureMessage,
+            complaint,
+        );
+        assert_eq!(reason(&request), Reason::BadPassword);
+        let own_name = Fake::default()
+            .put_integer(List::Control, Name::AuthType, 1)
+            .word(1, "ldap2")
+            .put(List::Request, Name::ModuleFailureMessage, b"ldap2: Bind failed");
+        assert_eq!(reason(&own_name), Reason::BadPassword);
+    }
+
+    #[test]
+    fn a_reject_of_another_module_is_no_bad_password() {
+        let elsewhere = Fake::default().put_integer(List::Control, Name::AuthType, 1).put(
+            List::Request,
+            Name::ModuleFailureMessage,
+            b"sqlcounter: quota used up",
+        );
+        assert_eq!(reason(&elsewhere), Reason::RejectedElsewhere);
+        // chap complains of a malformed packet in authorize, before anything was verified.
+        let unverified = Fake::default().put(List::Request, Name::ModuleFailureMessage, b"chap: malformed");
+        assert_eq!(reason(&unverified), Reason::RejectedElsewhere);
+        assert_eq!(reason(&Fake::default()), Reason::RejectedElsewhere);
+    }
+}

@@ -1,0 +1,10 @@
+//! The boundary to the server: everything that touches a pointer of C's. See `SAFETY.md`.
+#![allow(unsafe_code)]
+
+mod conf;
+mod dictionary;
+mod ffi;
+mod log;
+mod request;
+mod sys;
+mod table;

@@ -1,0 +1,392 @@
+//! A request of the server's, as the hooks see it.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::ptr::{self, NonNull};
+use std::slice;
+
+use isp_core::node::Credential;
+use isp_core::policy::Reason;
+use isp_core::policy::reply::{ReplyItem, Value as ReplyValue};
+use isp_core::subscriber::RawRow;
+
+use super::dictionary::Attributes;
+use super::sys;
+use crate::attribute::{List, Name, Value, ipv6_prefix_bytes};
+use crate::hooks::{Outcome, PutError, Request};
+
+/// Room for the text of an address or of a packet's type.
+const EXPANSION: usize = 64;
+
+impl List {
+    const fn raw(self) -> sys::pair_lists_t {
+        match self {
+            Self::Request => sys::PAIR_LIST_REQUEST,
+            Self::Reply => sys::PAIR_LIST_REPLY,
+            Self::Control => sys::PAIR_LIST_CONTROL,
+            Self::SessionState => sys::PAIR_LIST_STATE,
+        }
+    }
+}
+
+/// Expansions of the server's language, compiled when the module starts.
+///
+/// A packet's source and code have no accessor, and the structure that holds them changed within 3.2.
+pub(super) struct Expansions {
+    source_ipv4: NonNull<sys::xlat_exp_t>,
+    source_ipv6: NonNull<sys::xlat_exp_t>,
+    reply_type: NonNull<sys::xlat_exp_t>,
+}
+
+// SAFETY: expansions: nothing writes to one once it is compiled.
+unsafe impl Send for Expansions {}
+// SAFETY: expansions: as above.
+unsafe impl Sync for Expansions {}
+
+impl Expansions {
+    /// # Safety
+    /// expansions: `owner` is a talloc chunk that outlives the result.
+    pub(super) unsafe fn compile(owner: *mut c_void) -> Result<Self, String> {
+        let compile = |format: &CStr| {
+            // SAFETY: expansions: the caller vouches for the owner; the format is copied.
+            let compiled = unsafe { sys::rlm_rust_xlat_compile(owner, format.as_ptr()) };
+            NonNull::new(compiled)
+                .ok_or_else(|| format!("cannot expand {}: {}", format.to_string_lossy(), last_error()))
+        };
+        Ok(Self {
+            source_ipv4: compile(c"%{Packet-Src-IP-Address}")?,
+            source_ipv6: compile(c"%{Packet-Src-IPv6-Address}")?,
+            reply_type: compile(c"%{reply:Packet-Type}")?,
+        })
+    }
+}
+
+/// The last error of the server's library on this thread.
+pub(super) fn last_error() -> String {
+    // SAFETY: server-exports: a buffer of this thread's own, NUL-terminated, or NULL.
+    let text = unsafe { sys::fr_strerror() };
+    if text.is_null() {
+        return "for an unknown reason".to_owned();
+    }
+    // SAFETY: server-exports: as above, and not NULL.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+/// Pairs built from raw rows, not yet in any list.
+pub(super) struct Rows {
+    first: *mut sys::VALUE_PAIR,
+}
+
+impl Rows {
+    pub(super) const fn empty() -> Self {
+        Self { first: ptr::null_mut() }
+    }
+
+    /// Build one more. `owner` is the talloc chunk the pair belongs to, or NULL.
+    pub(super) fn append(&mut self, owner: *mut c_void, attribute: &str, op: &str, value: &str) -> Result<(), String> {
+        let [attribute, op, value] = [attribute, op, value].map(CString::new);
+        let (Ok(attribute), Ok(op), Ok(value)) = (attribute, op, value) else {
+            return Err("it holds a NUL".to_owned());
+        };
+        let first = &raw mut self.first;
+        // SAFETY: rows: the list is ours alone; the texts are NUL-terminated and copied.
+        let built =
+            unsafe { sys::rlm_rust_pairs_append_row(owner, first, attribute.as_ptr(), op.as_ptr(), value.as_ptr()) };
+        if built { Ok(()) } else { Err(last_error()) }
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        // SAFETY: rows: the list is ours alone; an empty one is NULL, which is legal.
+        unsafe { sys::fr_pair_list_free(&raw mut self.first) };
+    }
+}
+
+/// A request, for as long as the hook it was handed to runs, on that hook's thread.
+pub(super) struct RequestRef<'r> {
+    request: NonNull<sys::REQUEST>,
+    attributes: &'r Attributes,
+    expansions: &'r Expansions,
+    instance_name: &'r str,
+    /// The server's threads hand a request on, they do not share it.
+    thread: PhantomData<*mut sys::REQUEST>,
+}
+
+impl<'r> RequestRef<'r> {
+    /// # Safety
+    /// request: `request` is the one the server has called a hook with, and the hook runs for at least `'r`.
+    pub(super) const unsafe fn new(
+        request: NonNull<sys::REQUEST>,
+        attributes: &'r Attributes,
+        expansions: &'r Expansions,
+        instance_name: &'r str,
+    ) -> Self {
+        Self {
+            request,
+            attributes,
+            expansions,
+            instance_name,
+            thread: PhantomData,
+        }
+    }
+
+    /// The request this one is tunnelled in, if it is.
+    fn outer(request: NonNull<sys::REQUEST>) -> Option<NonNull<sys::REQUEST>> {
+        let mut outer = request.as_ptr();
+        // SAFETY: request: live; the outer one waits for it on the same thread.
+        let found = unsafe { sys::radius_request(&raw mut outer, sys::REQUEST_OUTER) } == 0;
+        if found { NonNull::new(outer) } else { None }
+    }
+
+    fn outermost(&self) -> NonNull<sys::REQUEST> {
+        let mut request = self.request;
+        while let Some(outer) = Self::outer(request) {
+            request = outer;
+        }
+        request
+    }
+
+    /// Expand into `buffer`; empty where there is no value.
+    fn expand(
+        request: NonNull<sys::REQUEST>,
+        expansion: NonNull<sys::xlat_exp_t>,
+        buffer: &mut [u8; EXPANSION],
+    ) -> &str {
+        buffer.fill(0);
+        let (out, room) = (buffer.as_mut_ptr().cast::<c_char>(), buffer.len());
+        // SAFETY: expansions: writes at most `room` bytes with the NUL, and does not change the request.
+        unsafe {
+            sys::radius_xlat_struct(out, room, request.as_ptr(), expansion.as_ptr(), None, ptr::null_mut());
+        }
+        let text = CStr::from_bytes_until_nul(buffer).unwrap_or(c"");
+        text.to_str().unwrap_or("")
+    }
+
+    fn put(
+        &mut self,
+        request: NonNull<sys::REQUEST>,
+        list: List,
+        items: &[sys::rlm_rust_item_t],
+    ) -> Result<(), PutError> {
+        // SAFETY: request-lists: a live request; attributes and bytes outlive the call, which copies them.
+        let done = unsafe { sys::rlm_rust_pairs_put(request.as_ptr(), list.raw(), items.as_ptr(), items.len()) };
+        if done { Ok(()) } else { Err(PutError::WrongType) }
+    }
+
+    fn put_one(&mut self, name: Name, bytes: &[u8], keep: bool) -> Result<(), PutError> {
+        let item = item(self.attributes.name(name), 0, bytes, keep);
+        self.put(self.request, List::Control, &[item])
+    }
+}
+
+fn item(da: *const sys::DICT_ATTR, tag: u8, bytes: &[u8], keep: bool) -> sys::rlm_rust_item_t {
+    sys::rlm_rust_item_t {
+        da,
+        ptr: bytes.as_ptr(),
+        len: bytes.len(),
+        tag: tag.cast_signed(),
+        keep,
+    }
+}
+
+/// The bytes of a value as a pair holds them.
+enum Encoded<'a> {
+    Text(&'a [u8]),
+    Four([u8; 4]),
+    Sixteen([u8; 16]),
+    Prefix([u8; 18]),
+}
+
+impl Encoded<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(bytes) => bytes,
+            Self::Four(bytes) => bytes,
+            Self::Sixteen(bytes) => bytes,
+            Self::Prefix(bytes) => bytes,
+        }
+    }
+}
+
+impl<'a> From<&'a ReplyValue<'a>> for Encoded<'a> {
+    fn from(value: &'a ReplyValue<'a>) -> Self {
+        match value {
+            ReplyValue::Text(text) => Self::Text(text.as_bytes()),
+            ReplyValue::Integer(integer) => Self::Four(integer.to_ne_bytes()),
+            ReplyValue::Ipv4(address) => Self::Four(address.octets()),
+            ReplyValue::Ipv6(address) => Self::Sixteen(address.octets()),
+            ReplyValue::Ipv6Prefix(prefix) => Self::Prefix(ipv6_prefix_bytes(*prefix)),
+        }
+    }
+}
+
+const NOTHING: sys::rlm_rust_value_t = sys::rlm_rust_value_t {
+    ptr: ptr::null(),
+    len: 0,
+    integer: 0,
+};
+
+impl Request for RequestRef<'_> {
+    type Rows = Rows;
+
+    fn find<const N: usize>(&self, list: List, wanted: [Name; N]) -> [Option<Value<'_>>; N] {
+        let wanted = wanted.map(|name| self.attributes.name(name));
+        let mut found = [NOTHING; N];
+        // SAFETY: request-lists: a live request; both arrays have N elements.
+        unsafe {
+            sys::rlm_rust_pairs_find(
+                self.request.as_ptr(),
+                list.raw(),
+                wanted.as_ptr(),
+                N,
+                found.as_mut_ptr(),
+            );
+        }
+        found.map(|value| self.value(&value))
+    }
+
+    fn all(&self, list: List, wanted: Name) -> impl Iterator<Item = Value<'_>> {
+        let wanted = self.attributes.name(wanted);
+        (0..).map_while(move |n| {
+            let mut found = NOTHING;
+            let request = self.request.as_ptr();
+            // SAFETY: request-lists: a live request.
+            unsafe { sys::rlm_rust_pairs_find_nth(request, list.raw(), wanted, n, &raw mut found) };
+            self.value(&found)
+        })
+    }
+
+    fn word(&self, name: Name, value: u32) -> Option<&str> {
+        self.attributes.word(name, value)
+    }
+
+    fn source(&self) -> Option<IpAddr> {
+        let request = self.outermost();
+        let mut buffer = [0; EXPANSION];
+        [self.expansions.source_ipv4, self.expansions.source_ipv6]
+            .into_iter()
+            .find_map(|expansion| Self::expand(request, expansion, &mut buffer).parse().ok())
+    }
+
+    fn is_tunnelled(&self) -> bool {
+        Self::outer(self.request).is_some()
+    }
+
+    fn outcome(&self) -> Outcome {
+        match Self::expand(self.request, self.expansions.reply_type, &mut [0; EXPANSION]) {
+            "Access-Accept" => Outcome::Accept,
+            "Access-Reject" => Outcome::Reject,
+            _ => Outcome::Unfinished,
+        }
+    }
+
+    fn instance_name(&self) -> &str {
+        self.instance_name
+    }
+
+    fn give(&mut self, credential: &Credential) -> Result<(), PutError> {
+        match credential {
+            Credential::Cleartext(password) => self.put_one(Name::CleartextPassword, password.expose(), false),
+            Credential::NtHash(hash) => self.put_one(Name::NtPassword, hash.expose(), false),
+            Credential::VerifyHere => {
+                let auth_type = self.attributes.auth_type.ok_or(PutError::NoAuthType)?;
+                self.put_one(Name::AuthType, &auth_type.to_ne_bytes(), true)
+            }
+            Credential::None => Ok(()),
+        }
+    }
+
+    fn reply(&mut self, items: &[ReplyItem<'_>]) -> Result<(), PutError> {
+        let encoded: Vec<_> = items.iter().map(|item| Encoded::from(&item.value)).collect();
+        let raw: Vec<_> = items
+            .iter()
+            .zip(&encoded)
+            .map(|(given, value)| item(self.attributes.reply(given.attribute), given.tag, value.bytes(), false))
+            .collect();
+        self.put(self.request, List::Reply, &raw)
+    }
+
+    fn build(&self, list: List, rows: &[RawRow<'_>]) -> Result<Rows, String> {
+        // SAFETY: request-lists: a live request; the chunk the list's pairs belong to.
+        let owner = unsafe { sys::radius_list_ctx(self.request.as_ptr(), list.raw()) };
+        let mut built = Rows::empty();
+        for row in rows {
+            built
+                .append(owner, row.attribute, row.op, row.value)
+                .map_err(|why| format!("row {} ({} {}): {why}", row.id, row.attribute, row.op))?;
+        }
+        Ok(built)
+    }
+
+    fn matches(&mut self, checks: &mut Rows) -> bool {
+        let request = self.request.as_ptr();
+        // SAFETY: request-lists: a live request has these two lists.
+        let (sent, reply) = unsafe {
+            (
+                sys::radius_list(request, sys::PAIR_LIST_REQUEST),
+                sys::radius_list(request, sys::PAIR_LIST_REPLY),
+            )
+        };
+        if sent.is_null() || reply.is_null() {
+            return false;
+        }
+        // SAFETY: request-lists: not NULL; the comparison may expand the pairs of `checks`, which are ours.
+        unsafe { sys::paircompare(request, *sent, checks.first, reply) == 0 }
+    }
+
+    fn merge(&mut self, list: List, mut rows: Rows) {
+        let request = self.request.as_ptr();
+        // SAFETY: request-lists: a live request.
+        let to = unsafe { sys::radius_list(request, list.raw()) };
+        if to.is_null() || rows.first.is_null() {
+            return;
+        }
+        let first = std::mem::replace(&mut rows.first, ptr::null_mut());
+        // SAFETY: request-lists: takes the pairs over; none of the arguments is NULL.
+        unsafe { sys::radius_pairmove(request, to, first, true) };
+    }
+
+    fn set_reason(&mut self, reason: Reason, conversation: bool) {
+        let (request, list) = if conversation {
+            (self.outermost(), List::SessionState)
+        } else {
+            (self.request, List::Control)
+        };
+        let item = item(
+            self.attributes.name(Name::RejectReason),
+            0,
+            reason.code().as_bytes(),
+            false,
+        );
+        // A request without a state has no conversation to keep it for.
+        let _ = self.put(request, list, &[item]);
+    }
+
+    fn fail(&mut self, message: &str, loud: bool) {
+        let clean: Vec<u8> = message.bytes().filter(|byte| *byte != 0).collect();
+        let Ok(text) = CString::new(clean) else { return };
+        let (kind, level) = if loud {
+            (sys::L_AUTH, sys::L_DBG_LVL_OFF)
+        } else {
+            (sys::L_DBG_ERR, sys::L_DBG_LVL_1)
+        };
+        // SAFETY: request-lists: a live request; the text is no format. Adds to the request list and removes nothing.
+        unsafe { sys::rlm_rust_log_failure(kind, level, self.request.as_ptr(), text.as_ptr()) };
+    }
+}
+
+impl RequestRef<'_> {
+    /// A value that was found, borrowed from the request.
+    fn value(&self, found: &sys::rlm_rust_value_t) -> Option<Value<'_>> {
+        if found.ptr.is_null() {
+            return None;
+        }
+        Some(Value {
+            // SAFETY: request-values: `len` bytes of a pair that stays where it is while `self` is not borrowed mutably.
+            bytes: unsafe { slice::from_raw_parts(found.ptr, found.len) },
+            integer: found.integer,
+        })
+    }
+}
