@@ -22,7 +22,7 @@ pub use writer::AccountingError;
 
 use crate::accounting::{AccountingRecord, PostAuthRecord};
 use crate::dictionary::Dictionary;
-use crate::password::{AuthMethod, Known, VerifyCache};
+use crate::password::{AuthMethod, Known, PasswordError, VerifyCache};
 use crate::policy::reply::ReplyItem;
 use crate::policy::{self, Facts, Reason, Refusal};
 use crate::secret::{KeyRing, Secret, SecretError};
@@ -78,6 +78,8 @@ pub enum NodeError {
     Keys { path: PathBuf, source: SecretError },
     #[error("cannot start the worker threads: {0}")]
     Runtime(std::io::Error),
+    #[error("the system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
     #[error("no subscribers to serve: the database is not usable ({database}) and there is no copy on disk ({disk})")]
     NoSubscribers { database: String, disk: String },
 }
@@ -128,7 +130,7 @@ impl Node {
         let follower = follower.spawn(runtime.handle());
         let writers = Writers::spawn(runtime.handle(), &config, &link);
         Ok(Self {
-            verified: VerifyCache::new(config.verify_cache),
+            verified: VerifyCache::new(config.verify_cache)?,
             config,
             keys,
             state,
@@ -205,10 +207,11 @@ impl Node {
                     "no usable password is stored for the subscriber",
                 ));
             };
-            if self.verified.verify(&entry.id(), password, candidate) {
-                Ok(())
-            } else {
-                Err(Refusal::new(Reason::BadPassword, "the password is wrong"))
+            match self.verified.verify(&entry.id(), password, candidate) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Refusal::new(Reason::BadPassword, "the password is wrong")),
+                Err(busy @ PasswordError::Busy(_)) => Err(Refusal::new(Reason::InternalError, busy.to_string())),
+                Err(why) => Err(Refusal::new(Reason::PasswordUnreadable, why.to_string())),
             }
         })
     }

@@ -1,147 +1,104 @@
-//! Stored password forms.
+//! Stored password forms, and which authentication methods each of them can serve.
+//!
+//! | stored as | PAP | CHAP, EAP-MD5 | MS-CHAP, EAP-MSCHAPv2 | kept |
+//! |---|---|---|---|---|
+//! | cleartext | yes | yes | yes | sealed under the key file |
+//! | nt | yes | no | yes | sealed under the key file |
+//! | md5, sha256, ssha, bcrypt, argon2id, crypt | yes | no | no | one-way |
+//!
+//! The columns are `password` (`scheme:value`) and `password_hash_method`. A value without a scheme is what the method
+//! column says; with neither it is a legacy cleartext password.
 
-use serde::{Deserialize, Serialize};
+mod cache;
+mod md5_crypt;
+mod one_way;
+mod scheme;
+mod stored;
+#[cfg(test)]
+mod tests;
 
-/// How the subscriber proves who it is in this packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthMethod {
-    /// User-Password (RFC 2865 section 5.2).
-    Pap,
-    /// CHAP-Password (RFC 2865 section 5.3).
-    Chap,
-    /// MS-CHAP or MS-CHAPv2 (RFC 2548).
-    MsChap,
-    /// EAP type 4.
-    EapMd5,
-    /// EAP type 26.
-    EapMsChapV2,
-    /// Any other EAP packet: an identity, or a tunnel whose inner method is not known yet.
-    EapOther,
-    /// No credential in the packet.
-    None,
-}
+pub use cache::{VerifyCache, VerifyLimits};
+pub use scheme::{AuthMethod, Scheme, UnknownScheme};
+pub use stored::{Known, StoredPassword};
 
-impl AuthMethod {
-    /// The name an operator knows it by.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pap => "PAP",
-            Self::Chap => "CHAP",
-            Self::MsChap => "MS-CHAP",
-            Self::EapMd5 => "EAP-MD5",
-            Self::EapMsChapV2 => "EAP-MSCHAPv2",
-            Self::EapOther => "EAP",
-            Self::None => "no credential",
-        }
-    }
-}
+use crate::secret::{KeyRing, SecretError};
 
-/// The stored form of a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Scheme {
-    Cleartext,
-    Nt,
-    Md5,
-    Sha256,
-    Ssha,
-    Bcrypt,
-    Argon2id,
-    Crypt,
-}
+/// Longest password taken, bytes: what User-Password can carry (RFC 2865 section 5.2).
+pub const MAX_PASSWORD: usize = 128;
 
-/// A stored password, parsed once when the subscriber is loaded. Compact: a snapshot holds a million of them (serde, borrowed).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StoredPassword<'a> {
-    /// Sealed value of a reversible scheme ([`Scheme::Cleartext`] or [`Scheme::Nt`]).
-    Sealed {
-        scheme: Scheme,
-        #[serde(borrow)]
-        sealed: crate::secret::Sealed<'a>,
-    },
-    /// Written in clear by another tool.
-    Cleartext(#[serde(borrow)] std::borrow::Cow<'a, str>),
-    Nt([u8; 16]),
-    /// One-way hash in its usual text form, without our scheme prefix.
-    OneWay {
-        scheme: Scheme,
-        #[serde(borrow)]
-        hash: std::borrow::Cow<'a, str>,
-    },
-}
-
-/// What opening a stored password gives.
-#[derive(Debug)]
-pub enum Known {
-    Cleartext(crate::secret::Secret<Vec<u8>>),
-    NtHash(crate::secret::Secret<[u8; 16]>),
-    /// Only [`StoredPassword::verify`] can tell.
-    OneWay,
-}
-
+/// Why a password cannot be stored, read or verified. Never holds the password or its hash.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
-    #[error("{0}")]
-    Todo(String),
+    #[error("the password stored as {scheme} is unreadable: {problem}")]
+    Unreadable { scheme: Scheme, problem: String },
+    #[error("password_hash_method: {0}")]
+    Method(#[from] UnknownScheme),
+    #[error(
+        "a password stored as {0} is sealed, and there is no key file: make one with `ispctl key create` and name it in key_file"
+    )]
+    NoKeys(Scheme),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("the password {problem}")]
+    Unsuitable { problem: &'static str },
+    #[error("the password cannot be hashed as {scheme}: {problem}")]
+    Hash { scheme: Scheme, problem: String },
+    #[error("too many passwords stored as {0} are being verified at once")]
+    Busy(Scheme),
 }
 
 /// What goes into the columns `password` and `password_hash_method`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Encoded {
     pub password: String,
     pub method: &'static str,
 }
 
+impl std::fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoded")
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Encode a new password. Reversible schemes need `keys`; `context` is the subscriber's id.
+///
+/// # Errors
+/// The password is empty, too long or (nt) not UTF-8; a reversible scheme has no keys.
 pub fn encode(
     scheme: Scheme,
     password: &[u8],
-    keys: Option<&crate::secret::KeyRing>,
+    keys: Option<&KeyRing>,
     context: &str,
 ) -> Result<Encoded, PasswordError> {
-    todo!()
-}
-
-impl Scheme {
-    /// Can this stored form serve that method? The matrix of the README.
-    pub const fn serves(self, method: AuthMethod) -> bool {
-        todo!()
+    let unsuitable = |problem| Err(PasswordError::Unsuitable { problem });
+    if password.is_empty() {
+        return unsuitable("is empty");
     }
-    pub const fn as_str(self) -> &'static str {
-        todo!()
+    if password.len() > MAX_PASSWORD {
+        return unsuitable("is longer than 128 bytes, which is all that PAP can carry");
     }
-}
-
-impl StoredPassword<'static> {
-    /// Parse the columns. `scheme:value` in `password` wins over the method column; no prefix and no method = legacy cleartext.
-    pub fn parse(method: Option<&str>, password: &str) -> Result<Self, PasswordError> {
-        todo!()
-    }
-}
-
-impl StoredPassword<'_> {
-    pub fn scheme(&self) -> Scheme {
-        todo!()
-    }
-    pub fn reveal(&self, keys: Option<&crate::secret::KeyRing>, context: &str) -> Result<Known, PasswordError> {
-        todo!()
-    }
-    /// Constant-time in the candidate. For one-way forms.
-    pub fn verify(&self, candidate: &[u8]) -> bool {
-        todo!()
+    match scheme {
+        Scheme::Cleartext => stored::seal(scheme, password, keys, context),
+        Scheme::Nt => match std::str::from_utf8(password) {
+            Ok(text) => stored::seal(scheme, &nt_hash(text), keys, context),
+            Err(_) => unsuitable("is not UTF-8, so it has no NT hash"),
+        },
+        _ => Ok(Encoded {
+            password: format!("{scheme}:{}", one_way::hash(scheme, password)?),
+            method: scheme.as_str(),
+        }),
     }
 }
 
-/// Remembers successful verifications of slow one-way hashes, bounded, keyed by a per-process random key
-/// (stores only a keyed MAC over stored form and candidate, so that a changed hash or another password never hits).
-#[derive(Debug)]
-pub struct VerifyCache {}
-
-impl VerifyCache {
-    pub fn new(capacity: usize) -> Self {
-        todo!()
+/// NtPasswordHash (RFC 2433 appendix A.3): MD4 of the UTF-16LE text.
+#[must_use]
+pub fn nt_hash(password: &str) -> [u8; 16] {
+    use md4::Digest as _;
+    let mut hash = md4::Md4::new();
+    for unit in password.encode_utf16() {
+        hash.update(unit.to_le_bytes());
     }
-    pub fn verify(&self, context: &str, stored: &StoredPassword<'_>, candidate: &[u8]) -> bool {
-        todo!()
-    }
+    hash.finalize().into()
 }
