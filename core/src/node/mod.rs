@@ -303,9 +303,10 @@ impl Node {
             follower,
             ..
         } = self;
-        let _ = runtime.block_on(tokio::time::timeout(limit, async {
-            tokio::join!(writers.finish(), follower.finish());
-        }));
+        // Inside the runtime: the timer needs it.
+        let _ = runtime.block_on(async {
+            tokio::time::timeout(limit, async { tokio::join!(writers.finish(), follower.finish()) }).await
+        });
         runtime.shutdown_timeout(Duration::from_secs(1));
     }
 
