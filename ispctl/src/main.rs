@@ -1,1 +1,23 @@
-fn main() {}
+//! Command line of the subscriber base: migrations, tenants, plans, NAS, subscribers, keys.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod cmd;
+mod config;
+mod context;
+mod error;
+mod field;
+mod output;
+mod secret_input;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.report();
+            error.exit_code()
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The command line: which commands there are, and the frame every one runs in.
+
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
+
+use crate::cmd::{key, migrate, nas, plan, status, subscriber, tenant};
+use crate::config::{Flags, Settings};
+use crate::context::Context;
+use crate::error::{EXIT_CODES, Error, Result};
+use crate::output::{self, Output};
+
+/// Administers the subscriber base: tenants, plans, NAS, subscribers, and the keys that seal their secrets.
+///
+/// Settings come from the command line, then the environment, then the configuration file, then defaults.
+/// Results go to standard output, everything else to standard error.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
+#[command(disable_help_subcommand = true, max_term_width = 120)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    /// Print JSON instead of tables
+    #[arg(long, global = true, help_heading = "Options")]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the database's schema up to date, making an SQLite database that is not there yet
+    Migrate,
+    /// Show the schema's version and what the database holds
+    Status,
+    /// Providers (or brands) that share the database without seeing each other
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// Bandwidth profiles that subscribers buy
+    #[command(subcommand)]
+    Plan(plan::Command),
+    /// Access servers, and the shared secrets they speak RADIUS with
+    #[command(subcommand)]
+    Nas(nas::Command),
+    /// Access lines and their credentials
+    #[command(subcommand)]
+    Subscriber(subscriber::Command),
+    /// Keys that seal passwords and NAS secrets
+    #[command(subcommand)]
+    Key(key::Command),
+}
+
+/// Parse the command line and do what it says. Leaves by itself, with code 2, where the command line is wrong.
+pub(crate) fn run() -> Result<()> {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    let url_in_arguments = matches.value_source("database_url") == Some(ValueSource::CommandLine);
+    let settings = Settings::resolve(&cli.flags, url_in_arguments)?;
+    log_to_stderr(settings.log);
+    for warning in &settings.warnings {
+        output::warning(warning);
+    }
+    let context = Context::new(settings, Output { json: cli.json });
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?
+        .block_on(async {
+            let outcome = dispatch(&context, cli.command).await;
+            context.close().await;
+            outcome
+        })
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::Migrate => migrate::run(context).await,
+        Command::Status => status::run(context).await,
+        Command::Tenant(command) => tenant::run(context, command).await,
+        Command::Plan(command) => plan::run(context, command).await,
+        Command::Nas(command) => nas::run(context, command).await,
+        Command::Subscriber(command) => subscriber::run(context, command).await,
+        Command::Key(command) => key::run(context, command).await,
+    }
+}
+
+fn log_to_stderr(level: LevelFilter) {
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

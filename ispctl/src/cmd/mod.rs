@@ -1,0 +1,38 @@
+//! One file per command.
+
+mod import;
+pub(crate) mod key;
+pub(crate) mod migrate;
+pub(crate) mod nas;
+pub(crate) mod plan;
+mod reseal;
+mod row;
+pub(crate) mod status;
+pub(crate) mod subscriber;
+pub(crate) mod tenant;
+
+/// `set` without a field is a slip, but does what it says.
+const NOTHING_TO_SET: &str = "no field is named, so nothing changes (see --help)";
+
+/// What `delete` takes besides a name.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeleteArgs {
+    /// Say what would be deleted, delete nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+impl DeleteArgs {
+    fn told(&self, kind: &str, name: &str) -> String {
+        if self.dry_run {
+            format!("would delete {kind} {name:?}")
+        } else {
+            format!("deleted {kind} {name:?}")
+        }
+    }
+}
+
+/// A new id for a record whose id is ours to choose.
+fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}

@@ -1,0 +1,414 @@
+//! Settings: command line over environment over file over default.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use isp_core::password::{Scheme, UnknownScheme};
+use isp_core::secret::Secret;
+use serde::Deserialize;
+use serde::de::{self, DeserializeOwned, Visitor, value};
+use tracing::level_filters::LevelFilter;
+
+/// Read where `--config` and `ISP_CONFIG` name no other; may be missing.
+pub(crate) const DEFAULT_FILE: &str = "/etc/ispctl/ispctl.toml";
+
+/// The settings that hold for every command, as the command line and the environment give them.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Settings (also in the configuration file)")]
+pub(crate) struct Flags {
+    /// Configuration file [default: /etc/ispctl/ispctl.toml, if there]
+    #[arg(long, global = true, env = "ISP_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<OsString>,
+    /// sqlite:///path/isp.db or postgres://user@host/database. A URL with a password is refused here, where every user of
+    /// the machine sees it: put it into the file, the environment or ~/.pgpass
+    #[arg(
+        long,
+        global = true,
+        env = "ISP_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub(crate) database_url: Option<String>,
+    /// Keys that seal passwords and NAS secrets
+    #[arg(long, global = true, env = "ISP_KEY_FILE", value_name = "FILE")]
+    pub(crate) key_file: Option<OsString>,
+    /// Tenant, by name or id; not needed while there is only one
+    #[arg(long, global = true, env = "ISP_TENANT", value_name = "NAME|ID")]
+    pub(crate) tenant: Option<String>,
+    /// Who is recorded as the author of changes [default: $SUDO_USER or $USER]
+    #[arg(long, global = true, env = "ISP_OPERATOR", value_name = "NAME")]
+    pub(crate) operator: Option<String>,
+    /// Log on standard error: off, error, warn, info, debug or trace [default: warn]
+    #[arg(long, global = true, env = "ISP_LOG", value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+}
+
+/// The configuration file. `ispctl.toml` beside this crate's manifest explains every key.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    database_url: Option<SecretText>,
+    database_connections: Option<u32>,
+    key_file: Option<PathBuf>,
+    tenant: Option<String>,
+    operator: Option<String>,
+    log: Option<String>,
+    password_scheme: Option<String>,
+    import_batch: Option<usize>,
+    import_max_errors: Option<usize>,
+    reseal_batch: Option<u32>,
+}
+
+#[derive(Debug)]
+struct SecretText(Secret<String>);
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
+    }
+}
+
+/// What the commands work with.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) database_url: Option<Secret<String>>,
+    pub(crate) database_connections: u32,
+    pub(crate) key_file: Option<PathBuf>,
+    pub(crate) tenant: Option<String>,
+    pub(crate) operator: Option<String>,
+    pub(crate) log: LevelFilter,
+    pub(crate) password_scheme: Scheme,
+    /// Rows handed to the database at a time.
+    pub(crate) import_batch: usize,
+    pub(crate) import_max_errors: usize,
+    /// Records read and written at a time.
+    pub(crate) reseal_batch: u32,
+    /// Worth telling the operator, not worth stopping for.
+    pub(crate) warnings: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("{path}: {source}", path = path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}:{line}: {problem}", path = path.display())]
+    File {
+        path: PathBuf,
+        line: usize,
+        problem: String,
+    },
+    #[error(
+        "--database-url holds a password, which every user of this machine can see: put the URL into the configuration \
+         file, into ISP_DATABASE_URL, or the password into ~/.pgpass"
+    )]
+    PasswordInArguments,
+    #[error("--log or ISP_LOG: {0}")]
+    Log(String),
+    #[error(
+        "no database is configured: set database_url in {DEFAULT_FILE}, ISP_DATABASE_URL or --database-url \
+         (sqlite:///path/isp.db or postgres://user@host/database)"
+    )]
+    NoDatabase,
+    #[error(
+        "no key file is configured: set key_file in {DEFAULT_FILE}, ISP_KEY_FILE or --key-file (ispctl key create makes one)"
+    )]
+    NoKeyFile,
+}
+
+impl Settings {
+    /// `url_in_arguments`: whether the URL in `flags` came from the command line itself rather than from the environment.
+    pub(crate) fn resolve(flags: &Flags, url_in_arguments: bool) -> Result<Self, ConfigError> {
+        // A variable that is set but empty is not set.
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let given_path = |path: &Option<OsString>| path.clone().filter(|path| !path.is_empty()).map(PathBuf::from);
+        let url = given(&flags.database_url).map(Secret::new);
+        if url_in_arguments && url.as_ref().is_some_and(|url| holds_password(url.expose())) {
+            return Err(ConfigError::PasswordInArguments);
+        }
+        let explicit = given_path(&flags.config);
+        let path = explicit.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == ErrorKind::NotFound && explicit.is_none() => String::new(),
+            Err(source) => {
+                return Err(ConfigError::Read {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        };
+        let file: File = parse(path, &text)?;
+        let mut warnings = Vec::new();
+        if let Some(SecretText(url)) = &file.database_url
+            && holds_password(url.expose())
+            && std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
+        {
+            warnings.push(format!(
+                "{path} holds the database's password and every user can read it: chmod o-rwx {path}",
+                path = path.display()
+            ));
+        }
+        let bad = |key: &str, problem: String| ConfigError::File {
+            path: path.to_owned(),
+            line: line_of_key(&text, key),
+            problem: format!("{key}: {problem}"),
+        };
+        let log = given(&flags.log).map_or_else(
+            || {
+                given(&file.log)
+                    .map(|name| level(&name).map_err(|e| bad("log", e)))
+                    .transpose()
+            },
+            |name| level(&name).map(Some).map_err(ConfigError::Log),
+        )?;
+        let password_scheme = match &file.password_scheme {
+            Some(scheme) => scheme
+                .parse()
+                .map_err(|e: UnknownScheme| bad("password_scheme", format!("{scheme:?} is {e}")))?,
+            None => Scheme::Cleartext,
+        };
+        let bounded = |key: &str, value: Option<usize>, default: usize, max: usize| match value {
+            Some(n) if n == 0 || n > max => Err(bad(key, format!("{n} is not between 1 and {max}"))),
+            n => Ok(n.unwrap_or(default)),
+        };
+        let import_batch = bounded("import_batch", file.import_batch, 2_000, 100_000)?;
+        let import_max_errors = bounded("import_max_errors", file.import_max_errors, 100, 1_000_000)?;
+        let reseal_batch = bounded("reseal_batch", file.reseal_batch.map(|n| n as usize), 1_000, 100_000)?;
+        let connections = bounded(
+            "database_connections",
+            file.database_connections.map(|n| n as usize),
+            2,
+            100,
+        )?;
+        Ok(Self {
+            database_url: url.or(file.database_url.map(|SecretText(url)| url)),
+            database_connections: u32::try_from(connections).unwrap_or(u32::MAX),
+            key_file: given_path(&flags.key_file).or(file.key_file),
+            tenant: given(&flags.tenant).or(given(&file.tenant)),
+            operator: given(&flags.operator).or(given(&file.operator)).or_else(login_name),
+            log: log.unwrap_or(LevelFilter::WARN),
+            password_scheme,
+            import_batch,
+            import_max_errors,
+            reseal_batch: u32::try_from(reseal_batch).unwrap_or(u32::MAX),
+            warnings,
+        })
+    }
+}
+
+fn level(name: &str) -> Result<LevelFilter, String> {
+    name.parse()
+        .map_err(|_| format!("{name:?} is none of off, error, warn, info, debug, trace"))
+}
+
+fn login_name() -> Option<String> {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|name| !name.is_empty())
+}
+
+/// Does a database URL carry a password, in its authority or among its parameters?
+pub(crate) fn holds_password(url: &str) -> bool {
+    let (_, rest) = url.split_once("://").unwrap_or(("", url));
+    let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = address.split('/').next().unwrap_or_default();
+    // A password with an unescaped '/' makes a wrong URL, which must not be shown either.
+    let user = address
+        .rsplit_once('@')
+        .or(authority.rsplit_once('@'))
+        .map_or("", |(user, _)| user);
+    user.contains(':') || query.split('&').any(|pair| pair.starts_with("password="))
+}
+
+/// A database URL as it may be shown: without password and parameters.
+pub(crate) fn shown_url(url: &str) -> String {
+    let address = url.split('?').next().unwrap_or_default();
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    match rest.rsplit_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{host}")
+        }
+        None => address.to_owned(),
+    }
+}
+
+/// Parse the file. Problems are told by line, never with the line itself: it may hold a password.
+fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
+    let problem = |span: Option<Range<usize>>, problem: String| ConfigError::File {
+        path: path.to_owned(),
+        line: line_at(text, span.map_or(0, |span| span.start)),
+        problem,
+    };
+    let document = toml::de::DeTable::parse(text).map_err(|e| problem(e.span(), e.message().to_owned()))?;
+    let known = field_names::<File>();
+    for key in document.get_ref().keys() {
+        let name = key.get_ref().as_ref();
+        if !known.contains(&name) {
+            return Err(problem(Some(key.span()), unknown_key(name, known)));
+        }
+    }
+    toml::from_str(text).map_err(|e| problem(e.span(), e.message().to_owned()))
+}
+
+fn unknown_key(name: &str, known: &[&'static str]) -> String {
+    match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("unknown key {name:?}: did you mean {nearest:?}?"),
+        None => format!("unknown key {name:?}: the keys are {}", known.join(", ")),
+    }
+}
+
+/// The known name that `name` is most likely a misspelling of.
+pub(crate) fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    known
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(3))
+        .map(|(_, candidate)| candidate)
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|&b| b == b'\n').count() + 1
+}
+
+/// Line of a top-level key that is known to be in `text`.
+fn line_of_key(text: &str, key: &str) -> usize {
+    toml::de::DeTable::parse(text)
+        .ok()
+        .and_then(|table| {
+            let offset = table
+                .get_ref()
+                .keys()
+                .find(|k| k.get_ref().as_ref() == key)?
+                .span()
+                .start;
+            Some(line_at(text, offset))
+        })
+        .unwrap_or(1)
+}
+
+/// The field names serde knows `T` by, so that no second list can drift from the struct.
+fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
+    let mut names: &'static [&'static str] = &[];
+    // The recorder always answers with an error: only the question matters.
+    let _ = T::deserialize(FieldRecorder(&mut names));
+    names
+}
+
+struct FieldRecorder<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> de::Deserializer<'de> for FieldRecorder<'_> {
+    type Error = value::Error;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(de::Error::custom("no value"))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../ispctl.toml");
+
+    /// `key = value` lines, commented out or not; prose has a blank after `#`.
+    fn example_keys(text: &str) -> BTreeSet<&str> {
+        text.lines()
+            .filter_map(|line| line.strip_prefix('#').unwrap_or(line).split_once(" = "))
+            .map(|(key, _)| key)
+            .filter(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+            .collect()
+    }
+
+    #[test]
+    fn the_example_explains_exactly_the_keys_there_are() {
+        let known: BTreeSet<&str> = field_names::<File>().iter().copied().collect();
+        assert_eq!(example_keys(EXAMPLE), known);
+    }
+
+    #[test]
+    fn the_example_is_valid_as_shipped_and_with_every_key_set() {
+        let path = Path::new("ispctl.toml");
+        parse(path, EXAMPLE).unwrap();
+        let all_set: String = EXAMPLE
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let file = parse(path, &all_set).unwrap();
+        assert!(file.tenant.is_some() && file.reseal_batch.is_some() && file.database_url.is_some());
+    }
+
+    #[test]
+    fn unknown_keys_are_told_with_line_and_nearest_key() {
+        let error = parse(
+            Path::new("x.toml"),
+            "# one\n\ndatabse_url = \"postgres://u:hunter2@h/d\"\n",
+        )
+        .unwrap_err();
+        let text = error.to_string();
+        assert_eq!(
+            text,
+            "x.toml:3: unknown key \"databse_url\": did you mean \"database_url\"?"
+        );
+        let far = parse(Path::new("x.toml"), "zzz = 1\n").unwrap_err().to_string();
+        assert!(far.contains("the keys are database_url"), "{far}");
+    }
+
+    #[test]
+    fn malformed_files_are_told_by_line_without_the_line() {
+        for text in [
+            "tenant = \"a\"\ndatabase_url = \"postgres://u:hunter2@h/d\n",
+            "\ndatabase_url = [\"hunter2\"]\n",
+        ] {
+            let told = parse(Path::new("x.toml"), text).unwrap_err().to_string();
+            assert!(told.starts_with("x.toml:2: "), "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_found_in_urls_and_never_shown() {
+        for url in [
+            "postgres://u:hunter2@h:5432/d",
+            "postgres://u:hun/ter2@h/d",
+            "postgres://u@h/d?sslmode=require&password=hunter2",
+        ] {
+            assert!(holds_password(url), "{url}");
+            assert!(!shown_url(url).contains("ter2"), "{}", shown_url(url));
+        }
+        for url in [
+            "postgres://u@h:5432/d",
+            "sqlite:///var/lib/isp/a:b.db",
+            "sqlite://isp.db",
+        ] {
+            assert!(!holds_password(url), "{url}");
+            assert_eq!(shown_url(url), url);
+        }
+        assert_eq!(shown_url("postgres://u:p@h:5432/d?x=y"), "postgres://u@h:5432/d");
+    }
+}

@@ -1,0 +1,46 @@
+use isp_core::tenant::{Tenant, UsernameCase, UsernameRealm};
+
+use super::{Field, Record, parse};
+
+impl Record for Tenant {
+    const KEY: Field<Self> = Field::new("name", "NAME", "Name of the tenant, unique", |t, text| {
+        parse::required(text, 255).map(|name| t.name = name)
+    });
+
+    const FIELDS: &'static [Field<Self>] = &[
+        Field::new(
+            "enabled",
+            "YES|NO",
+            "Whether its subscribers are let in at all (default yes)",
+            |t, text| parse::flag(text).map(|enabled| t.enabled = enabled),
+        ),
+        Field::new(
+            "username_case",
+            "RULE",
+            "preserve: Alice and alice are two subscribers (default); lower: they are one",
+            |t, text| {
+                let words = [("preserve", UsernameCase::Preserve), ("lower", UsernameCase::Lower)];
+                parse::word(text, &words).map(|rule| t.username_case = rule)
+            },
+        ),
+        Field::new(
+            "username_realm",
+            "RULE",
+            "keep: look up user@realm as it came (default); strip: drop everything from the last @ on",
+            |t, text| {
+                let words = [("keep", UsernameRealm::Keep), ("strip", UsernameRealm::Strip)];
+                parse::word(text, &words).map(|rule| t.username_realm = rule)
+            },
+        ),
+    ];
+
+    fn blank() -> Self {
+        Self {
+            id: String::new(),
+            name: String::new(),
+            enabled: true,
+            username_case: UsernameCase::default(),
+            username_realm: UsernameRealm::default(),
+        }
+    }
+}

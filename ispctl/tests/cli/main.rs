@@ -1,0 +1,24 @@
+//! Drives the built `ispctl` on SQLite and PostgreSQL.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod administration;
+mod configuration;
+mod import;
+mod keys;
+mod lab;
+mod passwords;
+mod subscribers;
+
+/// Make one test for each database out of `fn name(lab: &Lab)`.
+macro_rules! on_both_databases {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $name() { crate::lab::Lab::run_on(crate::lab::Kind::Sqlite, super::$name); })+
+        }
+        mod postgres {
+            $(#[test] fn $name() { crate::lab::Lab::run_on(crate::lab::Kind::Postgres, super::$name); })+
+        }
+    };
+}
+pub(crate) use on_both_databases;
