@@ -12,6 +12,16 @@ mod harness;
 
 #[path = "store/administration.rs"]
 mod administration;
+#[path = "store/connecting.rs"]
+mod connecting;
+#[path = "store/feed.rs"]
+mod feed;
+#[path = "store/foreign_writers.rs"]
+mod foreign_writers;
+#[path = "store/import.rs"]
+mod import;
+#[path = "store/load.rs"]
+mod load;
 #[path = "store/schema.rs"]
 mod schema;
 #[path = "store/secrets.rs"]

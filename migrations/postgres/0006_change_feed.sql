@@ -6,8 +6,8 @@
 --
 -- A sequence is not commit order: a transaction that drew its number early may commit late. So a row carries its
 -- transaction id and a reader's position is a pg_snapshot; what it has not seen is exactly what that snapshot could not
--- see. Pruning follows the same rule: a checkpoint is a snapshot with its time, rows visible in an old enough one go,
--- and horizon is that snapshot: a reader that cannot see all it could see has missed rows.
+-- see. Pruning follows the same rule: a checkpoint is a snapshot with its time, and rows visible in an old enough one,
+-- the horizon, go. A reader that cannot see what the horizon could, up to the newest transaction pruned, missed rows.
 --
 -- identity tells this database from another one; TRUNCATE changes it, which makes every reader load anew.
 
@@ -25,7 +25,8 @@ CREATE INDEX change_feed_txid_idx ON change_feed (txid);
 CREATE TABLE change_feed_state (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     identity uuid NOT NULL DEFAULT gen_random_uuid(),
-    horizon  pg_snapshot
+    horizon  pg_snapshot,
+    pruned   xid8
 );
 INSERT INTO change_feed_state DEFAULT VALUES;
 

@@ -63,9 +63,9 @@ statements! {
         // Not visible in a snapshot is what began after it and what was under way; the index finds both.
         postgres: concat!("
             SELECT ", postgres_identity!(), ", pg_current_snapshot()::text,
-                s.horizon IS NOT NULL AND (
-                    pg_snapshot_xmax($1::pg_snapshot) < pg_snapshot_xmax(s.horizon)
-                    OR EXISTS (SELECT 1 FROM pg_snapshot_xip($1::pg_snapshot) x WHERE pg_visible_in_snapshot(x, s.horizon))),
+                coalesce(s.pruned >= pg_snapshot_xmax($1::pg_snapshot) OR EXISTS (
+                    SELECT 1 FROM pg_snapshot_xip($1::pg_snapshot) x
+                    WHERE x <= s.pruned AND pg_visible_in_snapshot(x, s.horizon)), false),
                 f.kind, f.tenant_id, f.entity_id, f.old_username
             FROM change_feed_state s LEFT JOIN (
                 SELECT * FROM (
@@ -89,6 +89,12 @@ statements! {
         postgres: "UPDATE change_feed_state SET horizon = coalesce((
             SELECT position FROM change_feed_checkpoint WHERE at <= clock_timestamp() - $1 * interval '1 millisecond'
             ORDER BY at DESC LIMIT 1), horizon)",
+    }
+    PRUNE_NEWEST {
+        postgres: "UPDATE change_feed_state s SET pruned = greatest(s.pruned, (
+            SELECT f.txid FROM change_feed f
+            WHERE f.txid < pg_snapshot_xmax(s.horizon) AND pg_visible_in_snapshot(f.txid, s.horizon)
+            ORDER BY f.txid DESC LIMIT 1))",
     }
     PRUNE_ROWS {
         sqlite: "DELETE FROM change_feed WHERE seq <= (SELECT horizon FROM change_feed_state)",
@@ -311,6 +317,7 @@ impl Store {
         tx.link().execute(PRUNE_LOCK, &[]).await.attempt(attempt)?;
         tx.link().execute(PRUNE_CHECKPOINT, &[]).await.attempt(attempt)?;
         tx.link().execute(PRUNE_HORIZON, params![keep]).await.attempt(attempt)?;
+        tx.link().execute(PRUNE_NEWEST, &[]).await.attempt(attempt)?;
         let dropped = tx.link().execute(PRUNE_ROWS, &[]).await.attempt(attempt)?;
         tx.link()
             .execute(PRUNE_CHECKPOINTS, params![keep])

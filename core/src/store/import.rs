@@ -19,6 +19,7 @@ use crate::subscriber::Subscriber;
 pub struct SubscriberImport {
     tx: Tx,
     rows: u64,
+    refused: bool,
 }
 
 /// An import was refused. Nothing of it is kept.
@@ -136,7 +137,11 @@ impl Store {
     /// The database does not answer, or another writer holds it.
     pub async fn subscriber_import(&self) -> Result<SubscriberImport> {
         let tx = self.begin_long().await.attempt(attempt)?;
-        Ok(SubscriberImport { tx, rows: 0 })
+        Ok(SubscriberImport {
+            tx,
+            rows: 0,
+            refused: false,
+        })
     }
 }
 
@@ -144,9 +149,11 @@ impl SubscriberImport {
     /// Add a batch; a few thousand rows make a good one.
     ///
     /// # Errors
-    /// The first row the database refuses, and why. Drop the import then: it must not be committed.
+    /// The first row the database refuses, and why. The import cannot be committed any more.
     pub async fn push(&mut self, batch: &[Subscriber]) -> std::result::Result<(), ImportError> {
-        match self.insert_or_undo(batch).await {
+        let outcome = self.insert_or_undo(batch).await;
+        self.refused |= outcome.is_err();
+        match outcome {
             Ok(()) => {
                 self.rows += batch.len() as u64;
                 Ok(())
@@ -159,8 +166,14 @@ impl SubscriberImport {
     /// Returns the number of rows imported, once they are durable.
     ///
     /// # Errors
-    /// The database did not take them; none is kept.
+    /// The database did not take them, or a batch was refused before; none is kept.
     pub async fn commit(self) -> Result<u64> {
+        if self.refused {
+            return Err(StoreError::Refused {
+                attempt: attempt(),
+                reason: "a batch was refused, and an import is all or nothing".to_owned(),
+            });
+        }
         self.tx.commit().await.attempt(attempt)?;
         Ok(self.rows)
     }

@@ -24,20 +24,20 @@ macro_rules! on_both_databases {
     };
 }
 
-pub type Test = for<'a> fn(&'a Database) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+pub(crate) type Test = for<'a> fn(&'a Database) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-pub struct Database {
-    pub url: String,
-    pub store: Store,
+pub(crate) struct Database {
+    pub(crate) url: String,
+    pub(crate) store: Store,
 }
 
 impl Database {
-    pub fn is_sqlite(&self) -> bool {
+    pub(crate) fn is_sqlite(&self) -> bool {
         self.url.starts_with("sqlite:")
     }
 
     /// Run a statement as another program would, on a connection of its own.
-    pub async fn execute(&self, sql: &str) -> Result<u64, sqlx::Error> {
+    pub(crate) async fn execute(&self, sql: &str) -> Result<u64, sqlx::Error> {
         let sql = AssertSqlSafe(sql.to_owned());
         Ok(if self.is_sqlite() {
             let mut connection = SqliteConnection::connect(&self.url).await?;
@@ -48,12 +48,12 @@ impl Database {
         })
     }
 
-    pub async fn raw(&self, sql: &str) {
+    pub(crate) async fn raw(&self, sql: &str) {
         self.execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
     /// The rows of a query all of whose columns are text.
-    pub async fn query(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+    pub(crate) async fn query(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         let text = AssertSqlSafe(sql.to_owned());
         if self.is_sqlite() {
             let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
@@ -67,20 +67,20 @@ impl Database {
     }
 
     /// The first column of the only row.
-    pub async fn value(&self, sql: &str) -> Option<String> {
+    pub(crate) async fn value(&self, sql: &str) -> Option<String> {
         let rows = self.query(sql).await;
         assert_eq!(rows.len(), 1, "{sql}: {rows:?}");
         rows.into_iter().flatten().next().unwrap()
     }
 
-    pub async fn load(&self) -> Base {
+    pub(crate) async fn load(&self) -> Base {
         let mut base = Base::default();
         self.store.load_snapshot(&mut base).await.unwrap();
         base
     }
 }
 
-pub fn on_sqlite(test: Test) {
+pub(crate) fn on_sqlite(test: Test) {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", directory.path().join("isp.db").display());
     block_on(async {
@@ -92,7 +92,7 @@ pub fn on_sqlite(test: Test) {
     });
 }
 
-pub fn on_postgres(test: Test) {
+pub(crate) fn on_postgres(test: Test) {
     let Some(server) = postgres_server() else { return };
     block_on(async {
         let name = format!("isp_test_{}", uuid::Uuid::new_v4().simple());
@@ -119,7 +119,7 @@ pub fn on_postgres(test: Test) {
     });
 }
 
-pub fn postgres_server() -> Option<String> {
+pub(crate) fn postgres_server() -> Option<String> {
     match std::env::var("ISP_TEST_POSTGRES") {
         Ok(url) if !url.is_empty() => Some(url),
         _ => {
@@ -131,7 +131,7 @@ pub fn postgres_server() -> Option<String> {
     }
 }
 
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -142,11 +142,11 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// Everything a load gave.
 #[derive(Debug, Default)]
-pub struct Base {
-    pub tenants: Vec<Tenant>,
-    pub plans: Vec<Plan>,
-    pub nas: Vec<NasRecord>,
-    pub subscribers: Vec<SubscriberRecord>,
+pub(crate) struct Base {
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) plans: Vec<Plan>,
+    pub(crate) nas: Vec<NasRecord>,
+    pub(crate) subscribers: Vec<SubscriberRecord>,
 }
 
 impl SnapshotSink for Base {
@@ -169,12 +169,12 @@ impl SnapshotSink for Base {
 
 impl Base {
     #[track_caller]
-    pub fn subscriber_of(&self, id: &str) -> &SubscriberRecord {
+    pub(crate) fn subscriber_of(&self, id: &str) -> &SubscriberRecord {
         self.subscribers.iter().find(|s| s.id == id).expect("loaded")
     }
 }
 
-pub fn tenant(id: &str) -> Tenant {
+pub(crate) fn tenant(id: &str) -> Tenant {
     Tenant {
         id: id.to_owned(),
         name: format!("Provider {id}"),
@@ -184,7 +184,7 @@ pub fn tenant(id: &str) -> Tenant {
     }
 }
 
-pub fn plan(id: &str, tenant_id: &str) -> Plan {
+pub(crate) fn plan(id: &str, tenant_id: &str) -> Plan {
     Plan {
         id: id.to_owned(),
         tenant_id: tenant_id.to_owned(),
@@ -200,7 +200,7 @@ pub fn plan(id: &str, tenant_id: &str) -> Plan {
     }
 }
 
-pub fn nas(tenant_id: &str, nasname: &str) -> Nas {
+pub(crate) fn nas(tenant_id: &str, nasname: &str) -> Nas {
     Nas {
         id: 0,
         tenant_id: tenant_id.to_owned(),
@@ -219,7 +219,7 @@ pub fn nas(tenant_id: &str, nasname: &str) -> Nas {
 }
 
 /// A subscriber with no column left empty that may be filled without other rows. Its username is its id.
-pub fn subscriber(id: &str, tenant_id: &str) -> Subscriber {
+pub(crate) fn subscriber(id: &str, tenant_id: &str) -> Subscriber {
     Subscriber {
         id: id.to_owned(),
         tenant_id: tenant_id.to_owned(),

@@ -1,0 +1,531 @@
+//! The change feed: every change by any writer, once it is committed, and none before.
+
+use std::time::{Duration, Instant};
+
+use isp_core::dictionary::RowList;
+use isp_core::store::{Change, ChangeFeed, Feed, FeedPosition};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
+
+use crate::harness::{Base, Database, nas, plan, subscriber, tenant};
+
+on_both_databases!(
+    every_table_is_followed,
+    changes_by_raw_sql_are_followed,
+    bookkeeping_is_silent,
+    what_is_rolled_back_is_never_seen,
+    a_load_and_the_feed_leave_no_gap,
+    more_than_the_limit_is_lost,
+    pruned_past_is_lost,
+    pruning_keeps_what_is_recent,
+    a_position_of_another_database_is_lost,
+    a_waiter_wakes_on_a_change,
+    a_waiter_comes_back_without_a_change,
+);
+
+const POLL: Duration = Duration::from_millis(50);
+
+async fn follow(db: &Database) -> ChangeFeed {
+    let position = db.store.load_snapshot(&mut Base::default()).await.unwrap();
+    db.store.follow(position, POLL).await.unwrap()
+}
+
+async fn changes(feed: &mut ChangeFeed) -> Vec<Change> {
+    match feed.next(1000).await.unwrap() {
+        Feed::Changes { position, changes } => {
+            assert_eq!(&position, feed.position());
+            changes
+        }
+        Feed::Lost => panic!("lost"),
+    }
+}
+
+/// `kind tenant/id` and, where known, `<old username`.
+async fn words(feed: &mut ChangeFeed) -> Vec<String> {
+    let word = |c: Change| {
+        let old = c.old_username.map(|name| format!(" <{name}")).unwrap_or_default();
+        format!("{:?} {}/{}{old}", c.kind, c.tenant_id, c.id)
+    };
+    changes(feed).await.into_iter().map(word).collect()
+}
+
+async fn every_table_is_followed(db: &Database) {
+    let mut feed = follow(db).await;
+    assert_eq!(words(&mut feed).await, [""; 0]);
+
+    let mut t1 = tenant("t1");
+    db.store.tenant_add(&t1).await.unwrap();
+    assert_eq!(words(&mut feed).await, ["Tenant t1/t1"]);
+    t1.enabled = false;
+    db.store.tenant_set(&t1).await.unwrap();
+    assert_eq!(words(&mut feed).await, ["Tenant t1/t1"]);
+
+    let mut p1 = plan("p1", "t1");
+    db.store.plan_add(&p1).await.unwrap();
+    p1.upload_rate_kbps += 1;
+    db.store.plan_set(&p1).await.unwrap();
+    assert_eq!(words(&mut feed).await, ["Plan t1/p1", "Plan t1/p1"]);
+
+    let mut n1 = nas("t1", "192.0.2.1");
+    n1.id = db.store.nas_add(&n1).await.unwrap();
+    n1.vendor = "generic".to_owned();
+    db.store.nas_set(&n1).await.unwrap();
+    db.store.nas_delete("t1", n1.id).await.unwrap();
+    let expected = format!("Nas t1/{}", n1.id);
+    assert_eq!(words(&mut feed).await, [expected.as_str(); 3]);
+
+    let mut s1 = subscriber("s1", "t1");
+    s1.bandwidth_profile_id = Some("p1".to_owned());
+    db.store.subscriber_add(&s1).await.unwrap();
+    assert_eq!(words(&mut feed).await, ["Subscriber t1/s1"]);
+    s1.username = "ada".to_owned();
+    db.store.subscriber_set(&s1).await.unwrap();
+    assert_eq!(words(&mut feed).await, ["Subscriber t1/s1 <s1"]);
+
+    db.store.plan_delete("t1", "p1").await.unwrap();
+    let mut seen = words(&mut feed).await;
+    seen.sort();
+    assert_eq!(
+        seen,
+        ["Plan t1/p1", "Subscriber t1/s1 <ada"],
+        "its subscribers lose the plan"
+    );
+
+    for list in [RowList::Check, RowList::Reply] {
+        let id = db.store.row_add(list, &s1, "Class", "=", "x").await.unwrap();
+        assert_eq!(words(&mut feed).await, ["Subscriber t1/s1"]);
+        db.store.row_delete(list, "t1", id).await.unwrap();
+        assert_eq!(words(&mut feed).await, ["Subscriber t1/s1"]);
+    }
+
+    db.store.subscriber_delete("t1", "s1", None).await.unwrap();
+    assert_eq!(words(&mut feed).await, ["Subscriber t1/s1 <ada"]);
+}
+
+async fn changes_by_raw_sql_are_followed(db: &Database) {
+    for id in ["t1", "t2"] {
+        db.store.tenant_add(&tenant(id)).await.unwrap();
+    }
+    let mut feed = follow(db).await;
+    for (sql, expected) in [
+        (
+            "INSERT INTO radius_bandwidth_profiles (id, tenant_id, name, download_rate_kbps, upload_rate_kbps)
+                VALUES ('p1', 't1', 'p', 1, 1)",
+            vec!["Plan t1/p1"],
+        ),
+        (
+            "INSERT INTO subscribers (id, tenant_id, username) VALUES ('s1', 't1', 'ada'), ('s2', 't1', 'bob')",
+            vec!["Subscriber t1/s1", "Subscriber t1/s2"],
+        ),
+        (
+            "UPDATE subscribers SET status = 'suspended' WHERE id = 's1'",
+            vec!["Subscriber t1/s1 <ada"],
+        ),
+        ("UPDATE subscribers SET status = 'suspended' WHERE id = 's1'", vec![]),
+        (
+            "UPDATE subscribers SET tenant_id = 't2' WHERE id = 's1'",
+            vec!["Subscriber t1/s1 <ada", "Subscriber t2/s1 <ada"],
+        ),
+        (
+            "INSERT INTO subscriber_network_profiles (id, tenant_id, subscriber_id) VALUES ('n1', 't2', 's1')",
+            vec!["Subscriber t2/s1"],
+        ),
+        (
+            "UPDATE subscriber_network_profiles SET service_vlan = 5",
+            vec!["Subscriber t2/s1"],
+        ),
+        ("UPDATE subscriber_network_profiles SET circuit_id = 'x'", vec![]),
+        ("DELETE FROM subscriber_network_profiles", vec!["Subscriber t2/s1"]),
+        (
+            "INSERT INTO radreply (tenant_id, username, attribute, value) VALUES ('t1', 'bob', 'Class', 'a')",
+            vec!["Subscriber t1/s2"],
+        ),
+        ("UPDATE radreply SET value = 'b'", vec!["Subscriber t1/s2"]),
+        ("UPDATE radreply SET value = 'b'", vec![]),
+        (
+            "UPDATE radreply SET tenant_id = 't2', username = 'ada'",
+            vec!["Subscriber t1/s2", "Subscriber t2/s1"],
+        ),
+        ("DELETE FROM radreply", vec!["Subscriber t2/s1"]),
+        ("DELETE FROM subscribers WHERE id = 's1'", vec!["Subscriber t2/s1 <ada"]),
+        ("UPDATE radius_bandwidth_profiles SET description = 'x'", vec![]),
+        ("DELETE FROM radius_bandwidth_profiles", vec!["Plan t1/p1"]),
+        ("DELETE FROM tenants WHERE id = 't2'", vec!["Tenant t2/t2"]),
+    ] {
+        db.raw(sql).await;
+        let mut seen = words(&mut feed).await;
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen, expected, "{sql}");
+    }
+    if !db.is_sqlite() {
+        db.raw("TRUNCATE radreply").await;
+        assert!(
+            matches!(feed.next(1000).await.unwrap(), Feed::Lost),
+            "TRUNCATE leaves no row to tell of"
+        );
+    }
+}
+
+async fn bookkeeping_is_silent(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    let mut s1 = subscriber("s1", "t1");
+    db.store.subscriber_add(&s1).await.unwrap();
+    let mut feed = follow(db).await;
+    db.raw(
+        "UPDATE subscribers SET last_online = CURRENT_TIMESTAMP, total_sessions = 9, total_upload_bytes = 9,
+         total_download_bytes = 9, updated_at = CURRENT_TIMESTAMP",
+    )
+    .await;
+    s1.notes = Some("moved".to_owned());
+    s1.email = None;
+    db.store.subscriber_set(&s1).await.unwrap();
+    assert_eq!(words(&mut feed).await, [""; 0]);
+}
+
+async fn what_is_rolled_back_is_never_seen(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    let mut feed = follow(db).await;
+    db.raw("BEGIN; INSERT INTO subscribers (id, tenant_id, username) VALUES ('s1', 't1', 'ada'); ROLLBACK")
+        .await;
+    db.raw("INSERT INTO subscribers (id, tenant_id, username) VALUES ('s2', 't1', 'bob')")
+        .await;
+    assert_eq!(words(&mut feed).await, ["Subscriber t1/s2"]);
+}
+
+/// Whatever instant a load falls on, each change is either in it or in the feed after it.
+async fn a_load_and_the_feed_leave_no_gap(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    let total = 60;
+    let url = db.url.clone();
+    let writer = tokio::spawn(async move {
+        let store = isp_core::store::Store::connect(&url, 1, false).await.unwrap();
+        for number in 0..total {
+            store
+                .subscriber_add(&subscriber(&format!("s{number}"), "t1"))
+                .await
+                .unwrap();
+        }
+        store.close().await;
+    });
+    loop {
+        let finished = writer.is_finished();
+        let mut base = Base::default();
+        let position = db.store.load_snapshot(&mut base).await.unwrap();
+        let mut feed = db.store.follow(position, POLL).await.unwrap();
+        let mut ids: Vec<String> = base.subscribers.into_iter().map(|s| s.id).collect();
+        let loaded = ids.len();
+        while ids.len() < total {
+            feed.wait().await.unwrap();
+            ids.extend(changes(&mut feed).await.into_iter().map(|c| c.id));
+        }
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), total, "{loaded} were loaded");
+        if finished {
+            break;
+        }
+    }
+    writer.await.unwrap();
+}
+
+async fn more_than_the_limit_is_lost(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    let mut feed = follow(db).await;
+    for id in ["s1", "s2", "s3"] {
+        db.store.subscriber_add(&subscriber(id, "t1")).await.unwrap();
+    }
+    let position = feed.position().clone();
+    assert!(matches!(feed.next(2).await.unwrap(), Feed::Lost));
+    assert_eq!(feed.position(), &position, "a lost reader does not move");
+    assert_eq!(changes(&mut feed).await.len(), 3);
+}
+
+async fn pruned_past_is_lost(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    let mut behind = follow(db).await;
+    db.store.subscriber_add(&subscriber("s1", "t1")).await.unwrap();
+    let mut ahead = follow(db).await;
+    assert_eq!(db.store.prune_feed(Duration::ZERO).await.unwrap(), 2);
+    assert!(matches!(behind.next(10).await.unwrap(), Feed::Lost));
+    assert_eq!(
+        words(&mut ahead).await,
+        [""; 0],
+        "who had read everything has missed nothing"
+    );
+    db.store.subscriber_add(&subscriber("s2", "t1")).await.unwrap();
+    assert_eq!(words(&mut ahead).await, ["Subscriber t1/s2"]);
+    assert!(matches!(behind.next(10).await.unwrap(), Feed::Lost), "lost for good");
+}
+
+async fn pruning_keeps_what_is_recent(db: &Database) {
+    let mut feed = follow(db).await;
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(db.store.prune_feed(Duration::from_secs(3600)).await.unwrap(), 0);
+    }
+    assert_eq!(words(&mut feed).await, ["Tenant t1/t1"]);
+}
+
+async fn a_position_of_another_database_is_lost(db: &Database) {
+    let position = db.store.load_snapshot(&mut Base::default()).await.unwrap();
+    let (identity, at) = position.as_str().split_once('/').unwrap();
+    for foreign in [
+        format!("x{identity}/{at}"),
+        format!("/{at}"),
+        "nonsense".to_owned(),
+        String::new(),
+    ] {
+        let mut feed = db.store.follow(FeedPosition::from(foreign), POLL).await.unwrap();
+        assert!(matches!(feed.next(10).await.unwrap(), Feed::Lost));
+    }
+    let text = position.as_str().to_owned();
+    let mut feed = db.store.follow(FeedPosition::from(text), POLL).await.unwrap();
+    assert_eq!(
+        words(&mut feed).await,
+        [""; 0],
+        "a position survives being written down"
+    );
+}
+
+async fn a_waiter_wakes_on_a_change(db: &Database) {
+    let position = db.store.load_snapshot(&mut Base::default()).await.unwrap();
+    // PostgreSQL: only the notification can end this wait in time.
+    let poll = if db.is_sqlite() { POLL } else { Duration::from_secs(60) };
+    let mut feed = db.store.follow(position, poll).await.unwrap();
+    // The first call reports what may have come before it listened.
+    feed.wait().await.unwrap();
+    assert_eq!(words(&mut feed).await, [""; 0]);
+    let started = Instant::now();
+    let (seen, ()) = tokio::join!(
+        async {
+            loop {
+                feed.wait().await.unwrap();
+                let seen = words(&mut feed).await;
+                if !seen.is_empty() {
+                    return seen;
+                }
+            }
+        },
+        async { db.store.tenant_add(&tenant("t1")).await.unwrap() }
+    );
+    assert_eq!(seen, ["Tenant t1/t1"]);
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+async fn a_waiter_comes_back_without_a_change(db: &Database) {
+    let mut feed = follow(db).await;
+    for _ in 0..3 {
+        tokio::time::timeout(Duration::from_secs(10), feed.wait())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(words(&mut feed).await, [""; 0]);
+    }
+}
+
+/// A transaction that took its sequence number first and commits last is not skipped, and does not hold up the others.
+#[test]
+fn postgres_a_late_commit_is_not_skipped() {
+    crate::harness::on_postgres(|db| Box::pin(late_commit(db)));
+}
+
+async fn late_commit(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    let mut feed = follow(db).await;
+    let insert = |id: &str| {
+        AssertSqlSafe(format!(
+            "INSERT INTO subscribers (id, tenant_id, username) VALUES ('{id}', 't1', '{id}')"
+        ))
+    };
+    let mut early = PgConnection::connect(&db.url).await.unwrap();
+    let mut early = early.begin().await.unwrap();
+    early.execute(insert("early")).await.unwrap();
+    let mut late = PgConnection::connect(&db.url).await.unwrap();
+    late.execute(insert("late")).await.unwrap();
+    assert_eq!(words(&mut feed).await, ["Subscriber t1/late"]);
+    // A load in between sees the one and not the other, and so does its feed.
+    let mut base = Base::default();
+    let position = db.store.load_snapshot(&mut base).await.unwrap();
+    assert_eq!(base.subscribers.len(), 1);
+    let mut second = db.store.follow(position, POLL).await.unwrap();
+    late.execute(insert("later")).await.unwrap();
+    assert_eq!(words(&mut feed).await, ["Subscriber t1/later"]);
+    early.commit().await.unwrap();
+    assert_eq!(words(&mut feed).await, ["Subscriber t1/early"]);
+    assert_eq!(words(&mut second).await, ["Subscriber t1/early", "Subscriber t1/later"]);
+    assert_eq!(words(&mut feed).await, [""; 0]);
+    assert_eq!(words(&mut second).await, [""; 0]);
+}
+
+/// An unrelated transaction that stays open neither delays changes nor repeats them, nor makes pruning lose a reader.
+#[test]
+fn postgres_a_long_transaction_delays_nothing() {
+    crate::harness::on_postgres(|db| Box::pin(long_transaction(db)));
+}
+
+async fn long_transaction(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    let mut long = PgConnection::connect(&db.url).await.unwrap();
+    let mut long = long.begin().await.unwrap();
+    long.execute("CREATE TABLE unrelated (id int)").await.unwrap();
+    let mut feed = follow(db).await;
+    for id in ["s1", "s2"] {
+        db.store.subscriber_add(&subscriber(id, "t1")).await.unwrap();
+        assert_eq!(words(&mut feed).await, [format!("Subscriber t1/{id}")]);
+        survives_pruning(db, &mut feed).await;
+        assert_eq!(
+            db.value("SELECT count(*)::text FROM change_feed").await.as_deref(),
+            Some("0")
+        );
+    }
+    long.commit().await.unwrap();
+    assert_eq!(words(&mut feed).await, [""; 0]);
+}
+
+/// A row that was written long ago and committed just now is not pruned before anyone could see it, or its readers know.
+#[test]
+fn postgres_pruning_waits_for_late_commits() {
+    crate::harness::on_postgres(|db| Box::pin(pruning_and_late_commits(db)));
+}
+
+async fn pruning_and_late_commits(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    let mut early = PgConnection::connect(&db.url).await.unwrap();
+    let mut early = early.begin().await.unwrap();
+    early
+        .execute("INSERT INTO subscribers (id, tenant_id, username) VALUES ('s1', 't1', 's1')")
+        .await
+        .unwrap();
+    let mut feed = follow(db).await;
+    survives_pruning(db, &mut feed).await;
+    early.commit().await.unwrap();
+    assert_eq!(words(&mut feed).await, ["Subscriber t1/s1"]);
+}
+
+/// The follower notices that the database went away; a new one continues where the old one stood.
+#[test]
+fn postgres_a_lost_connection_is_an_error() {
+    crate::harness::on_postgres(|db| Box::pin(lost_connection(db)));
+}
+
+async fn lost_connection(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    let mut feed = follow(db).await;
+    feed.wait().await.unwrap();
+    changes(&mut feed).await;
+    db.store.subscriber_add(&subscriber("s1", "t1")).await.unwrap();
+    db.raw("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        .await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let error = loop {
+        if let Err(error) = feed.wait().await {
+            break error;
+        }
+        if let Err(error) = feed.next(10).await {
+            break error;
+        }
+        assert!(Instant::now() < deadline, "never noticed");
+    };
+    assert!(error.is_transient(), "{error:?}");
+    let mut again = db.store.follow(feed.position().clone(), POLL).await.unwrap();
+    let seen = words(&mut again).await;
+    assert!(seen.is_empty() || seen == ["Subscriber t1/s1"], "{seen:?}");
+}
+
+/// A database file that is deleted or replaced is not the one that is open, though it can still be read and written.
+#[test]
+fn sqlite_a_replaced_file_is_an_error() {
+    crate::harness::on_sqlite(|db| Box::pin(replaced_file(db)));
+}
+
+async fn replaced_file(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    let path = db.url.strip_prefix("sqlite://").unwrap();
+    // A copy made earlier, as a backup would be.
+    let copy = format!("{path}.copy");
+    db.raw(&format!("VACUUM INTO '{copy}'")).await;
+    let mut feed = follow(db).await;
+    let position = feed.position().clone();
+    std::fs::remove_file(path).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while feed.wait().await.is_ok() {
+        assert!(Instant::now() < deadline, "never noticed");
+    }
+    assert!(feed.next(10).await.unwrap_err().is_transient());
+    let write = db.store.subscriber_add(&subscriber("s1", "t1")).await;
+    assert!(
+        write.unwrap_err().is_transient(),
+        "a write to a deleted file would be lost"
+    );
+    std::fs::rename(&copy, path).unwrap();
+    assert!(
+        db.store
+            .load_snapshot(&mut Base::default())
+            .await
+            .unwrap_err()
+            .is_transient()
+    );
+    // The restored copy is served on opening it anew, and is known as another database.
+    for end in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{path}{end}"));
+    }
+    let store = isp_core::store::Store::connect(&db.url, 1, false).await.unwrap();
+    let mut again = store.follow(position, POLL).await.unwrap();
+    assert!(matches!(again.next(10).await.unwrap(), Feed::Lost));
+    store.close().await;
+}
+
+/// Many transactions at once, each with its own delay before the commit: the feed has every one of them exactly once.
+#[test]
+fn every_concurrent_commit_is_seen_once_on_postgres() {
+    crate::harness::on_postgres(|db| Box::pin(concurrent_commits(db)));
+}
+
+#[test]
+fn every_concurrent_commit_is_seen_once_on_sqlite() {
+    crate::harness::on_sqlite(|db| Box::pin(concurrent_commits(db)));
+}
+
+async fn concurrent_commits(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    let mut feed = follow(db).await;
+    let writers = 6;
+    let each = 20;
+    let tasks: Vec<_> = (0..writers)
+        .map(|writer| {
+            let url = db.url.clone();
+            tokio::spawn(async move {
+                for number in 0..each {
+                    let id = format!("w{writer}-{number}");
+                    let insert =
+                        format!("INSERT INTO subscribers (id, tenant_id, username) VALUES ('{id}', 't1', '{id}')");
+                    if url.starts_with("sqlite:") {
+                        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+                        connection.execute(AssertSqlSafe(insert)).await.unwrap();
+                    } else {
+                        // Commit order differs from the order of the sequence.
+                        let pause = (writer * 7 + number * 3) % 5;
+                        let mut connection = PgConnection::connect(&url).await.unwrap();
+                        let text = format!("BEGIN; {insert}; SELECT pg_sleep({pause} / 1000.0); COMMIT");
+                        connection.execute(AssertSqlSafe(text)).await.unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while seen.len() < writers * each {
+        assert!(Instant::now() < deadline, "only {} seen", seen.len());
+        feed.wait().await.unwrap();
+        seen.extend(changes(&mut feed).await.into_iter().map(|c| c.id));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    seen.extend(changes(&mut feed).await.into_iter().map(|c| c.id));
+    seen.sort();
+    let count = seen.len();
+    seen.dedup();
+    assert_eq!((seen.len(), count), (writers * each, writers * each));
+}
