@@ -180,6 +180,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
+
     use super::{POSTGRES, SQLITE, number};
 
     #[test]
