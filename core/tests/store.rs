@@ -10,6 +10,8 @@
 #[path = "store/harness.rs"]
 mod harness;
 
+#[path = "store/accounting.rs"]
+mod accounting;
 #[path = "store/administration.rs"]
 mod administration;
 #[path = "store/connecting.rs"]
