@@ -101,9 +101,7 @@ impl From<&NodeError> for Fault {
         match error {
             NodeError::Config(fault) => Self::new(fault.key, error.to_string()),
             NodeError::Keys { .. } => Self::new("key_file", error.to_string()),
-            NodeError::Runtime(_) | NodeError::Random(_) | NodeError::NoSubscribers { .. } => {
-                Self::new("", error.to_string())
-            }
+            _ => Self::of_section(error.to_string()),
         }
     }
 }
