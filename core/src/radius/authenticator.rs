@@ -1,0 +1,132 @@
+//! The digests that tie packets to the shared secret.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use md5::{Digest as _, Md5};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use super::Authenticator;
+use crate::secret::Secret;
+
+/// Length of a block of User-Password, bytes.
+const BLOCK: usize = 16;
+
+/// What a NAS and the server share, with the digest states that depend on nothing else.
+#[derive(Clone)]
+pub struct SharedSecret {
+    secret: Secret<Vec<u8>>,
+    after_secret: Md5,
+    keyed: Hmac<Md5>,
+}
+
+/// RFC 2865 section 3: the secret must not be empty, for an empty one lets anybody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the shared secret is empty")]
+pub struct EmptySecret;
+
+impl SharedSecret {
+    /// # Errors
+    /// The secret is empty.
+    pub fn new(secret: &[u8]) -> Result<Self, EmptySecret> {
+        if secret.is_empty() {
+            return Err(EmptySecret);
+        }
+        Ok(Self {
+            secret: Secret::new(secret.to_vec()),
+            after_secret: Md5::new_with_prefix(secret),
+            // HMAC takes a key of any length.
+            keyed: Hmac::new_from_slice(secret).map_err(|_| EmptySecret)?,
+        })
+    }
+
+    /// MD5 over the packet with `authenticator` in the authenticator's place, and the secret: the Response Authenticator
+    /// over the request's (RFC 2865 section 3), or the Request Authenticator over zeros (RFC 2866 section 3).
+    pub(super) fn digest(&self, head: [u8; 4], authenticator: &Authenticator, attributes: &[u8]) -> Authenticator {
+        Md5::new()
+            .chain_update(head)
+            .chain_update(authenticator)
+            .chain_update(attributes)
+            .chain_update(self.secret.expose())
+            .finalize()
+            .into()
+    }
+
+    /// Message-Authenticator (RFC 3579 section 3.2): HMAC over the packet with the value itself taken as zeros.
+    pub(super) fn message_authenticator(
+        &self,
+        head: [u8; 4],
+        authenticator: &Authenticator,
+        before: &[u8],
+        after: &[u8],
+    ) -> Authenticator {
+        let mut mac = self.keyed.clone();
+        mac.update(&head);
+        mac.update(authenticator);
+        mac.update(before);
+        mac.update(&[0; 16]);
+        mac.update(after);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Hide a User-Password in place (RFC 2865 section 5.2); it is padded to whole blocks already.
+    pub(super) fn hide(&self, authenticator: &Authenticator, password: &mut [u8]) {
+        let mut previous = *authenticator;
+        for block in password.chunks_mut(BLOCK) {
+            self.mask(&previous, block);
+            for (byte, hidden) in previous.iter_mut().zip(&*block) {
+                *byte = *hidden;
+            }
+        }
+    }
+
+    /// The password in the value of a User-Password, without its padding. Nonsense under another secret.
+    /// `None` where the value is no hidden password.
+    #[must_use]
+    pub fn reveal_user_password(&self, authenticator: &Authenticator, hidden: &[u8]) -> Option<Secret<Vec<u8>>> {
+        if hidden.is_empty() || hidden.len() > crate::password::MAX_PASSWORD || !hidden.len().is_multiple_of(BLOCK) {
+            return None;
+        }
+        let mut password = Zeroizing::new(hidden.to_vec());
+        let mut previous = *authenticator;
+        for (block, hidden) in password.chunks_mut(BLOCK).zip(hidden.as_chunks::<BLOCK>().0) {
+            self.mask(&previous, block);
+            previous = *hidden;
+        }
+        let padding = password.iter().rev().take_while(|byte| **byte == 0).count();
+        let length = password.len() - padding;
+        password.truncate(length);
+        Some(Secret::new(std::mem::take(&mut *password)))
+    }
+
+    fn mask(&self, previous: &[u8], block: &mut [u8]) {
+        let mask = self.after_secret.clone().chain_update(previous).finalize();
+        for (byte, mask) in block.iter_mut().zip(mask) {
+            *byte ^= mask;
+        }
+    }
+}
+
+impl std::fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// The value of a CHAP-Password (RFC 2865 section 5.3, RFC 1994 section 4.1).
+pub(super) fn chap_password(chap_id: u8, password: &[u8], challenge: &[u8]) -> [u8; 17] {
+    let response = Md5::new()
+        .chain_update([chap_id])
+        .chain_update(password)
+        .chain_update(challenge)
+        .finalize();
+    let mut value = [chap_id; 17];
+    for (byte, response) in value.iter_mut().skip(1).zip(response) {
+        *byte = response;
+    }
+    value
+}
+
+/// In constant time.
+pub(super) fn equal(left: &[u8], right: &[u8]) -> bool {
+    left.ct_eq(right).into()
+}
