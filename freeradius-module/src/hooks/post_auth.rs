@@ -12,6 +12,9 @@ use crate::rcode::RCode;
 /// Stock modules that verify a password, as Module-Failure-Message names them.
 const AUTHENTICATING: [&str; 5] = ["pap", "chap", "mschap", "digest", "eap"];
 
+/// RFC 3748 section 5.4: the type follows code, identifier and length.
+const EAP_MD5: u8 = 4;
+
 /// Queue the row. Nothing is waited for.
 pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
     let [user_name, nas_ipv4, nas_ipv6, called, calling, class] = request.find(
@@ -72,6 +75,11 @@ fn authentication_failed(request: &impl Request) -> bool {
     let Some(auth_type) = auth_type else {
         return false;
     };
+    // EAP-MD5 is the one that refuses without a word.
+    let [eap] = request.find(List::Request, [Name::EapMessage]);
+    if eap.is_some_and(|message| message.bytes.get(4) == Some(&EAP_MD5)) {
+        return true;
+    }
     let auth_type = request.word(Name::AuthType, auth_type.integer).unwrap_or_default();
     request.all(List::Request, Name::ModuleFailureMessage).any(|message| {
         let module = message.bytes.split(|byte| *byte == b':').next().unwrap_or_default();
@@ -119,6 +127,19 @@ mod tests {
             .word(1, "ldap2")
             .put(List::Request, Name::ModuleFailureMessage, b"ldap2: Bind failed");
         assert_eq!(reason(&own_name), Reason::BadPassword);
+    }
+
+    #[test]
+    fn a_failed_response_to_eap_md5_is_a_bad_password_though_nobody_complains() {
+        let response = |eap_type| {
+            Fake::default().put_integer(List::Control, Name::AuthType, 1).put(
+                List::Request,
+                Name::EapMessage,
+                &[2, 1, 0, 22, eap_type],
+            )
+        };
+        assert_eq!(reason(&response(EAP_MD5)), Reason::BadPassword);
+        assert_eq!(reason(&response(13)), Reason::RejectedElsewhere);
     }
 
     #[test]
