@@ -204,8 +204,8 @@ impl Dictionary for RowChecker {
             // It is built again, and refused if need be, when it is used.
             return Ok(());
         }
-        let mut rows = Rows::empty();
-        let Err(why) = rows.append(ptr::null_mut(), &row.attribute, &row.op, &row.value) else {
+        let mut rows = Rows::of_nobody();
+        let Err(why) = rows.append(&row.attribute, &row.op, &row.value) else {
             return Ok(());
         };
         let known = CString::new(row.attribute.as_str()).ok().and_then(|name| find(&name));

@@ -74,22 +74,39 @@ pub(super) fn last_error() -> String {
 }
 
 /// Pairs built from raw rows, not yet in any list.
-pub(super) struct Rows {
+pub(super) struct Rows<'r> {
     first: *mut sys::VALUE_PAIR,
+    /// The talloc chunk they belong to, or NULL.
+    owner: *mut c_void,
+    request: PhantomData<&'r ()>,
 }
 
-impl Rows {
-    pub(super) const fn empty() -> Self {
-        Self { first: ptr::null_mut() }
+impl<'r> Rows<'r> {
+    /// Pairs that belong to no request.
+    pub(super) const fn of_nobody() -> Self {
+        Self {
+            first: ptr::null_mut(),
+            owner: ptr::null_mut(),
+            request: PhantomData,
+        }
     }
 
-    /// Build one more. `owner` is the talloc chunk the pair belongs to, or NULL.
-    pub(super) fn append(&mut self, owner: *mut c_void, attribute: &str, op: &str, value: &str) -> Result<(), String> {
+    /// Pairs for a list of a request.
+    fn for_list(request: &RequestRef<'r>, list: List) -> Self {
+        Self {
+            // SAFETY: request-lists: a live request; the chunk that the list's pairs belong to.
+            owner: unsafe { sys::radius_list_ctx(request.request.as_ptr(), list.raw()) },
+            ..Self::of_nobody()
+        }
+    }
+
+    /// Build one more.
+    pub(super) fn append(&mut self, attribute: &str, op: &str, value: &str) -> Result<(), String> {
         let [attribute, op, value] = [attribute, op, value].map(CString::new);
         let (Ok(attribute), Ok(op), Ok(value)) = (attribute, op, value) else {
             return Err("it holds a NUL".to_owned());
         };
-        let first = &raw mut self.first;
+        let (owner, first) = (self.owner, &raw mut self.first);
         // SAFETY: rows: the list is ours alone; the texts are NUL-terminated and copied.
         let built =
             unsafe { sys::rlm_rust_pairs_append_row(owner, first, attribute.as_ptr(), op.as_ptr(), value.as_ptr()) };
@@ -97,7 +114,7 @@ impl Rows {
     }
 }
 
-impl Drop for Rows {
+impl Drop for Rows<'_> {
     fn drop(&mut self) {
         // SAFETY: rows: the list is ours alone; an empty one is NULL, which is legal.
         unsafe { sys::fr_pair_list_free(&raw mut self.first) };
@@ -228,8 +245,8 @@ const NOTHING: sys::rlm_rust_value_t = sys::rlm_rust_value_t {
     integer: 0,
 };
 
-impl Request for RequestRef<'_> {
-    type Rows = Rows;
+impl<'r> Request for RequestRef<'r> {
+    type Rows = Rows<'r>;
 
     fn find<const N: usize>(&self, list: List, wanted: [Name; N]) -> [Option<Value<'_>>; N] {
         let wanted = wanted.map(|name| self.attributes.name(name));
@@ -308,19 +325,17 @@ impl Request for RequestRef<'_> {
         self.put(self.request, List::Reply, &raw)
     }
 
-    fn build(&self, list: List, rows: &[RawRow<'_>]) -> Result<Rows, String> {
-        // SAFETY: request-lists: a live request; the chunk the list's pairs belong to.
-        let owner = unsafe { sys::radius_list_ctx(self.request.as_ptr(), list.raw()) };
-        let mut built = Rows::empty();
+    fn build(&self, list: List, rows: &[RawRow<'_>]) -> Result<Rows<'r>, String> {
+        let mut built = Rows::for_list(self, list);
         for row in rows {
             built
-                .append(owner, row.attribute, row.op, row.value)
+                .append(row.attribute, row.op, row.value)
                 .map_err(|why| format!("row {} ({} {}): {why}", row.id, row.attribute, row.op))?;
         }
         Ok(built)
     }
 
-    fn matches(&mut self, checks: &mut Rows) -> bool {
+    fn matches(&mut self, checks: &mut Rows<'r>) -> bool {
         let request = self.request.as_ptr();
         // SAFETY: request-lists: a live request has these two lists.
         let (sent, reply) = unsafe {
@@ -336,7 +351,7 @@ impl Request for RequestRef<'_> {
         unsafe { sys::paircompare(request, *sent, checks.first, reply) == 0 }
     }
 
-    fn merge(&mut self, list: List, mut rows: Rows) {
+    fn merge(&mut self, list: List, mut rows: Rows<'r>) {
         let request = self.request.as_ptr();
         // SAFETY: request-lists: a live request.
         let to = unsafe { sys::radius_list(request, list.raw()) };
