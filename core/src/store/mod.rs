@@ -233,7 +233,7 @@ impl Store {
     async fn begin_long(&self) -> std::result::Result<Tx, sqlx::Error> {
         Ok(match &self.backend {
             #[cfg(feature = "sqlite")]
-            Backend::Sqlite(store) => Tx::Sqlite(store.begin_write().await?),
+            Backend::Sqlite(store) => Tx::Sqlite(store.begin_long().await?),
             #[cfg(feature = "postgres")]
             Backend::Postgres(store) => Tx::Postgres(store.begin_long().await?),
         })
