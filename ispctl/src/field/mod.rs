@@ -114,7 +114,6 @@ impl<T: Record> clap::Args for FieldArgs<T> {
                     .value_name(field.value)
                     .help(field.help)
                     .action(ArgAction::Set)
-                    .allow_hyphen_values(true)
                     .value_parser(ValueParser::new(FieldParser::<T>(field)));
                 command.arg(match field.alias {
                     Some(alias) => option.visible_alias(alias),

@@ -163,6 +163,10 @@ fn names_that_are_taken_are_all_told(lab: &Lab) {
     }
     assert!(error.contains("3 error(s)"), "{error}");
     assert_eq!(count(lab), 2);
+    lab.write("ispctl.toml", "import_max_errors = 2\n");
+    let error = import(lab, &text, &[]).fails(5);
+    assert!(error.contains("is taken") && error.contains("and at least "), "{error}");
+    lab.write("ispctl.toml", "");
     // What the database alone can know.
     let error = import(lab, "username,customer_id\nx,\ny,nobody\n", &[]).fails(5);
     assert!(error.contains(":3: ") && error.contains("customer"), "{error}");

@@ -88,9 +88,11 @@ struct Summary {
     dry_run: bool,
     seconds: f64,
     rows_per_second: f64,
-    /// All there are, or as many as are told; `error_count` is their true number.
     errors: Vec<RowError>,
+    /// All that were found, told or not.
     error_count: u64,
+    /// There may be more, which were not looked for.
+    cut: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<()> {
@@ -220,23 +222,25 @@ async fn write(store: &Store, batches: &mut mpsc::Receiver<Batch>) -> Result<Wri
 }
 
 /// The database names the first row it refuses. Where the reason is a name that is taken, there may be many more:
-/// look through what the tenant has, and tell them all.
+/// look through what the tenant has, until there are as many as will be told.
 async fn find_taken(store: &Store, tenant: &Tenant, findings: &mut Findings) -> Result<()> {
     let mut filter = SubscriberFilter {
         tenant_id: Some(tenant.id.clone()),
         limit: Some(LOOKUP_PAGE),
         ..SubscriberFilter::default()
     };
-    loop {
+    while !findings.errors.is_full() {
         let page = store.subscriber_list(&filter).await?;
         for subscriber in &page {
             findings.clash(subscriber);
         }
-        let Ok(read @ 1..) = u32::try_from(page.len()) else {
+        if page.is_empty() {
             return Ok(());
-        };
-        filter.offset = filter.offset.saturating_add(read);
+        }
+        filter.offset = filter.offset.saturating_add(LOOKUP_PAGE);
     }
+    findings.cut = true;
+    Ok(())
 }
 
 fn finish(context: &Context, args: &Args, findings: Findings, took: Duration) -> Result<()> {
@@ -261,14 +265,16 @@ fn finish(context: &Context, args: &Args, findings: Findings, took: Duration) ->
             rows_per_second: if imported == 0 { 0.0 } else { rate(imported, took) },
             errors,
             error_count,
+            cut: findings.cut,
         })?;
     } else {
         for error in &errors {
             context.output.done(&format!("{file}:{error}"));
         }
         let untold = error_count.saturating_sub(errors.len() as u64);
-        if untold > 0 {
-            context.output.done(&format!("{file}: and {untold} more"));
+        if untold > 0 || findings.cut {
+            let at_least = if findings.cut { "at least " } else { "" };
+            context.output.done(&format!("{file}: and {at_least}{untold} more"));
         }
     }
     if error_count > 0 {

@@ -46,6 +46,8 @@ pub(super) struct Reader {
 pub(super) struct Findings {
     pub(super) rows: u64,
     pub(super) errors: Errors,
+    /// Not everything was looked at.
+    pub(super) cut: bool,
     /// Lines by what must be unique.
     usernames: HashMap<String, u64>,
     numbers: HashMap<String, u64>,
@@ -309,6 +311,7 @@ impl Findings {
         Self {
             rows: 0,
             errors: Errors::new(max_errors),
+            cut: false,
             usernames: HashMap::new(),
             numbers: HashMap::new(),
         }

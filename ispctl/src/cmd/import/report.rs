@@ -70,6 +70,11 @@ impl Errors {
         }
     }
 
+    /// Will further errors only be counted?
+    pub(super) const fn is_full(&self) -> bool {
+        self.kept.len() >= self.max
+    }
+
     pub(super) const fn count(&self) -> u64 {
         self.count
     }
