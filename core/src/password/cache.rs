@@ -152,6 +152,11 @@ impl Gate {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn inside(&self) -> usize {
+        self.count.lock().inside
+    }
+
     /// A place inside, if one is free.
     pub(super) fn enter(&self) -> Option<Place<'_>> {
         let mut count = self.count.lock();

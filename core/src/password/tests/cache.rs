@@ -1,8 +1,9 @@
 //! Slow hashes are computed once, by few threads.
 
 use std::num::NonZeroUsize;
-use std::sync::Barrier;
 use std::time::{Duration, Instant};
+
+use quick_cache::sync::GuardResult;
 
 use super::super::{PasswordError, Scheme, StoredPassword, VerifyCache, VerifyLimits, encode};
 
@@ -10,6 +11,13 @@ use super::super::{PasswordError, Scheme, StoredPassword, VerifyCache, VerifyLim
 fn slow(password: &str) -> StoredPassword<'static> {
     let hash = bcrypt::hash(password, 8).unwrap();
     StoredPassword::parse(Some("bcrypt"), &hash).unwrap()
+}
+
+fn hash_of<'a>(stored: &'a StoredPassword<'_>) -> &'a str {
+    match stored {
+        StoredPassword::OneWay { hash, .. } => hash,
+        _ => panic!("not one-way"),
+    }
 }
 
 fn limits(running: usize, waiting: usize, patience: Duration) -> VerifyLimits {
@@ -93,51 +101,68 @@ fn fast_forms_are_not_remembered() {
     assert_eq!(cache.proofs.len(), 0);
 }
 
+/// Whoever waits takes the answer of the one that hashes: here one that no hashing of its own would give.
 #[test]
 fn one_thread_hashes_for_all_that_ask_the_same() {
     let cache = VerifyCache::with_limits(100, limits(16, 16, LONG)).unwrap();
     let stored = slow("hunter2");
-    let (_, one) = timed(|| stored.verify(b"hunter2"));
-    let start = Barrier::new(16);
-    let ((), all) = timed(|| {
-        std::thread::scope(|scope| {
-            for _ in 0..16 {
-                scope.spawn(|| {
-                    start.wait();
-                    assert!(cache.verify("a", &stored, b"hunter2").unwrap());
-                });
-            }
-        });
+    let proof = cache.proof("a", hash_of(&stored), b"wrong");
+    let GuardResult::Guard(hashing) = cache.proofs.get_value_or_guard(&proof, None) else {
+        panic!("nothing was proven yet");
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| assert!(cache.verify("a", &stored, b"wrong").unwrap()));
+        }
+        while cache.gate.inside() < 16 {
+            std::thread::yield_now();
+        }
+        hashing.insert(()).unwrap();
     });
-    assert!(all < one * 8, "16 threads took {all:?}, one hash takes {one:?}");
+    assert_eq!(cache.gate.inside(), 0);
 }
 
 #[test]
-fn the_gate_bounds_the_threads_held() {
-    let cache = VerifyCache::with_limits(100, limits(1, 1, Duration::from_millis(50))).unwrap();
+fn a_failure_is_not_passed_on() {
+    let cache = VerifyCache::with_limits(100, limits(2, 2, LONG)).unwrap();
     let stored = slow("hunter2");
-    let verify = |context: &str| cache.verify(context, &stored, b"hunter2");
-    let busy = |context: &str| {
-        let (answer, took) = timed(|| verify(context));
-        assert!(matches!(answer, Err(PasswordError::Busy(Scheme::Bcrypt))), "{answer:?}");
-        took
-    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert!(!cache.verify("a", &stored, b"wrong").unwrap()));
+        }
+    });
+    assert_eq!((cache.proofs.len(), cache.gate.inside()), (0, 0));
+}
 
+fn busy(cache: &VerifyCache, stored: &StoredPassword<'_>) -> Duration {
+    let (answer, took) = timed(|| cache.verify("another", stored, b"hunter2"));
+    assert!(matches!(answer, Err(PasswordError::Busy(Scheme::Bcrypt))), "{answer:?}");
+    took
+}
+
+#[test]
+fn a_turn_is_waited_for_as_long_as_patience_lasts() {
+    let patience = Duration::from_millis(50);
+    let cache = VerifyCache::with_limits(100, limits(1, 1, patience)).unwrap();
+    let stored = slow("hunter2");
     let first = cache.gate.enter().unwrap();
     let turn = first.turn().unwrap();
-    // A place to wait is left, but no turn within the patience.
-    assert!(busy("a") >= Duration::from_millis(50));
-    let second = cache.gate.enter().unwrap();
-    // Nothing is left: told at once.
-    assert!(busy("a") < Duration::from_millis(50));
+    assert!(busy(&cache, &stored) >= patience);
     drop(turn);
-    drop(first);
-    assert!(verify("a").unwrap());
-    drop(second);
+    assert!(cache.verify("a", &stored, b"hunter2").unwrap());
+}
+
+#[test]
+fn beyond_those_that_wait_one_is_told_at_once() {
+    let cache = VerifyCache::with_limits(100, limits(1, 1, LONG)).unwrap();
+    let stored = slow("hunter2");
+    assert!(cache.verify("a", &stored, b"hunter2").unwrap());
+    let places = [cache.gate.enter().unwrap(), cache.gate.enter().unwrap()];
+    assert!(busy(&cache, &stored) < LONG / 2);
     // What is remembered needs no place.
-    let _both = [cache.gate.enter().unwrap(), cache.gate.enter().unwrap()];
-    assert!(verify("a").unwrap());
-    busy("b");
+    assert!(cache.verify("a", &stored, b"hunter2").unwrap());
+    drop(places);
+    assert!(cache.verify("another", &stored, b"hunter2").unwrap());
 }
 
 #[test]
