@@ -72,7 +72,7 @@ impl Credentials {
     }
 }
 
-fn eap_method(message: Value<'_>) -> AuthMethod {
+pub(super) fn eap_method(message: Value<'_>) -> AuthMethod {
     match message.bytes.get(EAP_TYPE_OFFSET) {
         Some(&EAP_MD5) => AuthMethod::EapMd5,
         Some(&EAP_MSCHAPV2) => AuthMethod::EapMsChapV2,

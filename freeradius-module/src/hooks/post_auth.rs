@@ -1,8 +1,10 @@
 //! The outcome of an Access-Request, for `radpostauth`.
 
 use isp_core::accounting::PostAuthRecord;
+use isp_core::password::AuthMethod;
 use isp_core::policy::Reason;
 
+use super::authorize::eap_method;
 use super::{Instance, Outcome, Request, now};
 use crate::attribute::{List, Name, Value, nas_address, text};
 use crate::fault;
@@ -11,9 +13,6 @@ use crate::rcode::RCode;
 
 /// Stock modules that verify a password, as Module-Failure-Message names them.
 const AUTHENTICATING: [&str; 5] = ["pap", "chap", "mschap", "digest", "eap"];
-
-/// RFC 3748 section 5.4: the type follows code, identifier and length.
-const EAP_MD5: u8 = 4;
 
 /// Queue the row. Nothing is waited for.
 pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
@@ -77,7 +76,7 @@ fn authentication_failed(request: &impl Request) -> bool {
     };
     // EAP-MD5 is the one that refuses without a word.
     let [eap] = request.find(List::Request, [Name::EapMessage]);
-    if eap.is_some_and(|message| message.bytes.get(4) == Some(&EAP_MD5)) {
+    if eap.map(eap_method) == Some(AuthMethod::EapMd5) {
         return true;
     }
     let auth_type = request.word(Name::AuthType, auth_type.integer).unwrap_or_default();
@@ -138,7 +137,7 @@ mod tests {
                 &[2, 1, 0, 22, eap_type],
             )
         };
-        assert_eq!(reason(&response(EAP_MD5)), Reason::BadPassword);
+        assert_eq!(reason(&response(4)), Reason::BadPassword);
         assert_eq!(reason(&response(13)), Reason::RejectedElsewhere);
     }
 
