@@ -4,6 +4,11 @@ use std::borrow::Cow;
 #[cfg(feature = "sqlite")]
 use std::sync::{Arc, LazyLock};
 
+#[cfg(feature = "sqlite")]
+use sqlx::query::Query;
+#[cfg(feature = "sqlite")]
+use sqlx::sqlite::{Sqlite, SqliteArguments};
+
 use super::error::{Attempt as _, StoreError};
 use super::link::{Link, Tx};
 use super::sql::Param;
@@ -48,26 +53,36 @@ fn sqlite_insert(rows: usize) -> String {
     )
 }
 
+#[cfg(feature = "sqlite")]
+fn sqlite_statement(rows: &[Subscriber]) -> Query<'static, Sqlite, SqliteArguments> {
+    // The text is made of constants alone.
+    let mut query = if rows.len() == SQLITE_ROWS {
+        sqlx::query(sqlx::AssertSqlSafe(Arc::clone(&SQLITE_INSERT)))
+    } else {
+        sqlx::query(sqlx::AssertSqlSafe(sqlite_insert(rows.len()))).persistent(false)
+    };
+    for param in rows.iter().flat_map(values) {
+        query = match param {
+            Param::Text(text) => query.bind(text.map(Cow::into_owned)),
+            Param::Int(number) => query.bind(number),
+            Param::Bool(flag) => query.bind(flag),
+        };
+    }
+    query
+}
+
 /// Insert all of `subscribers`, or fail with some of them inserted.
 pub(super) async fn insert(link: Link<'_>, subscribers: &[Subscriber]) -> std::result::Result<(), sqlx::Error> {
     match link {
         #[cfg(feature = "sqlite")]
         Link::Sqlite(connection) => {
-            for rows in subscribers.chunks(SQLITE_ROWS) {
-                // The text is made of constants alone.
-                let mut query = if rows.len() == SQLITE_ROWS {
-                    sqlx::query(sqlx::AssertSqlSafe(Arc::clone(&SQLITE_INSERT)))
-                } else {
-                    sqlx::query(sqlx::AssertSqlSafe(sqlite_insert(rows.len()))).persistent(false)
-                };
-                for param in rows.iter().flat_map(values) {
-                    query = match param {
-                        Param::Text(text) => query.bind(text.map(Cow::into_owned)),
-                        Param::Int(number) => query.bind(number),
-                        Param::Bool(flag) => query.bind(flag),
-                    };
-                }
-                query.execute(&mut *connection).await?;
+            let mut chunks = subscribers.chunks(SQLITE_ROWS).map(sqlite_statement);
+            let mut next = chunks.next();
+            while let Some(statement) = next {
+                // The driver runs statements on a thread of its own: bind the next one meanwhile.
+                let (outcome, following) = tokio::join!(statement.execute(&mut *connection), async { chunks.next() });
+                outcome?;
+                next = following;
             }
         }
         #[cfg(feature = "postgres")]
