@@ -2,10 +2,10 @@
 
 use isp_core::accounting::PostAuthRecord;
 use isp_core::password::AuthMethod;
-use isp_core::policy::Reason;
+use isp_core::policy::{Reason, Refusal};
 
 use super::authorize::eap_method;
-use super::{Instance, Outcome, Request, now};
+use super::{Instance, Outcome, Request, now, refuse};
 use crate::attribute::{List, Name, Value, nas_address, text};
 use crate::fault;
 use crate::guard::Hook;
@@ -31,7 +31,7 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
     fault::in_request(Hook::PostAuth, user_name);
     let (reply, reason) = match request.outcome() {
         Outcome::Accept => ("Access-Accept", None),
-        Outcome::Reject => ("Access-Reject", Some(reject_reason(request).code())),
+        Outcome::Reject => ("Access-Reject", Some(reject_reason(request))),
         Outcome::Unfinished => return RCode::Noop,
     };
     let source = request.source();
@@ -41,14 +41,32 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
         subscriber_id,
         user_name: text(user_name),
         reply,
-        reason,
+        reason: reason.map(Reason::code),
         nas_ip_address: nas_address(nas_ipv4, nas_ipv6).or(source),
         called_station_id: called.map(Value::text),
         calling_station_id: calling.map(Value::text),
         class: class.map(Value::hex),
         authdate: now(),
     });
+    if let Some(reason) = reason {
+        say(instance, request, reason);
+    }
     RCode::Ok
+}
+
+/// Others refuse in words of their own: add the reason code to them, where it has not been said in this request.
+fn say(instance: &Instance, request: &mut impl Request, reason: Reason) {
+    let message = match reason {
+        Reason::BadPassword => "the password is wrong",
+        Reason::RejectedElsewhere => "another module, or the server itself, refused",
+        _ => return,
+    };
+    let [said] = request.find(List::Control, [Name::RejectReason]);
+    if said.is_none() {
+        let [user_name] = request.find(List::Request, [Name::UserName]);
+        let user_name = user_name.map_or_else(Vec::new, |name| name.bytes.to_owned());
+        refuse(instance, request, &user_name, &Refusal::new(reason, message));
+    }
 }
 
 /// Why the request was rejected.
