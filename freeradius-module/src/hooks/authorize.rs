@@ -99,7 +99,7 @@ pub fn authorize(instance: &Instance, request: &mut impl Request) -> RCode {
             RCode::Updated
         }
         Err(refusal) => {
-            refuse(instance, request, &credentials.user_name, &refusal);
+            refuse(&instance.refusals, request, &credentials.user_name, &refusal);
             rcode::of_refusal(refusal.reason)
         }
     }
@@ -170,7 +170,7 @@ pub fn authenticate(instance: &Instance, request: &mut impl Request) -> RCode {
     match verified {
         Ok(()) => RCode::Ok,
         Err(refusal) => {
-            refuse(instance, request, &credentials.user_name, &refusal);
+            refuse(&instance.refusals, request, &credentials.user_name, &refusal);
             match refusal.reason {
                 Reason::MalformedRequest => RCode::Invalid,
                 Reason::SnapshotStale | Reason::InternalError => RCode::Fail,
@@ -182,6 +182,8 @@ pub fn authenticate(instance: &Instance, request: &mut impl Request) -> RCode {
 
 #[cfg(test)]
 mod tests {
+    use isp_core::node::Credential;
+
     use super::super::fake::Fake;
     use super::*;
 
@@ -216,5 +218,64 @@ mod tests {
             let refusal = Credentials::of(&request).ask(&request).unwrap_err();
             assert_eq!(refusal.reason, Reason::MalformedRequest);
         }
+    }
+
+    const CHECK: RawRow<'_> = RawRow {
+        id: 1,
+        attribute: "NAS-Port",
+        op: "==",
+        value: "1",
+    };
+    const REPLY: RawRow<'_> = RawRow {
+        id: 2,
+        attribute: "Class",
+        op: "+=",
+        value: "a",
+    };
+    const BROKEN: RawRow<'_> = RawRow { op: "", ..REPLY };
+
+    fn authorization<'a>(checks: &'a [RawRow<'a>], replies: &'a [RawRow<'a>]) -> Authorization<'a> {
+        Authorization {
+            tenant_id: "t",
+            credential: Credential::None,
+            reply: &[],
+            checks,
+            replies,
+        }
+    }
+
+    #[test]
+    fn raw_rows_come_after_the_policy() {
+        let mut request = Fake {
+            holds: true,
+            ..Fake::default()
+        };
+        grant(&mut request, &authorization(&[CHECK], &[REPLY])).unwrap();
+        assert_eq!(request.done, ["give", "reply 0", "merge Control", "merge Reply"]);
+    }
+
+    #[test]
+    fn nothing_is_set_where_a_row_is_malformed_or_does_not_hold() {
+        for (checks, replies, reason) in [
+            (&[CHECK][..], &[REPLY][..], Reason::CheckMismatch),
+            (&[BROKEN], &[], Reason::BadAttribute),
+            (&[], &[BROKEN], Reason::BadAttribute),
+        ] {
+            let mut request = Fake::default();
+            let refusal = grant(&mut request, &authorization(checks, replies)).unwrap_err();
+            assert_eq!(refusal.reason, reason);
+            assert!(request.done.is_empty(), "{:?}", request.done);
+        }
+    }
+
+    #[test]
+    fn a_hash_that_nobody_would_verify_is_refused_with_what_to_do() {
+        let mut request = Fake {
+            given: Some(PutError::NoAuthType),
+            ..Fake::default()
+        };
+        let refusal = grant(&mut request, &authorization(&[], &[])).unwrap_err();
+        assert_eq!(refusal.reason, Reason::MethodUnsupported);
+        assert!(refusal.message.contains("Auth-Type rust { rust }"), "{refusal}");
     }
 }

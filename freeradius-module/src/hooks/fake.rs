@@ -11,11 +11,17 @@ use isp_core::subscriber::RawRow;
 use super::{Outcome, PutError, Request};
 use crate::attribute::{List, Name, Value};
 
-/// Pairs in lists, and words for values.
+/// Pairs in lists, words for values, and what the hooks did to it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fake {
-    pairs: Vec<(List, Name, Vec<u8>, u32)>,
-    words: HashMap<u32, String>,
+    pub(super) pairs: Vec<(List, Name, Vec<u8>, u32)>,
+    pub(super) words: HashMap<u32, String>,
+    pub(super) tunnelled: bool,
+    /// Check items hold.
+    pub(super) holds: bool,
+    /// What giving the credential comes to.
+    pub(super) given: Option<PutError>,
+    pub(super) done: Vec<String>,
 }
 
 impl Fake {
@@ -73,7 +79,7 @@ impl Request for Fake {
     }
 
     fn is_tunnelled(&self) -> bool {
-        false
+        self.tunnelled
     }
 
     fn outcome(&self) -> Outcome {
@@ -85,24 +91,37 @@ impl Request for Fake {
     }
 
     fn give(&mut self, _: &Credential) -> Result<(), PutError> {
+        self.done.push("give".to_owned());
+        self.given.map_or(Ok(()), Err)
+    }
+
+    fn reply(&mut self, items: &[ReplyItem<'_>]) -> Result<(), PutError> {
+        self.done.push(format!("reply {}", items.len()));
         Ok(())
     }
 
-    fn reply(&mut self, _: &[ReplyItem<'_>]) -> Result<(), PutError> {
-        Ok(())
-    }
-
-    fn build(&self, _: List, _: &[RawRow<'_>]) -> Result<(), String> {
-        Ok(())
+    /// A row without an operator is one the server cannot build.
+    fn build(&self, _: List, rows: &[RawRow<'_>]) -> Result<(), String> {
+        match rows.iter().find(|row| row.op.is_empty()) {
+            Some(row) => Err(format!("row {}: no operator", row.id)),
+            None => Ok(()),
+        }
     }
 
     fn matches(&mut self, (): &mut ()) -> bool {
-        true
+        self.holds
     }
 
-    fn merge(&mut self, _: List, (): ()) {}
+    fn merge(&mut self, list: List, (): ()) {
+        self.done.push(format!("merge {list:?}"));
+    }
 
-    fn set_reason(&mut self, _: Reason, _: bool) {}
+    fn set_reason(&mut self, reason: Reason, conversation: bool) {
+        let of = if conversation { "conversation" } else { "request" };
+        self.done.push(format!("{reason} of the {of}"));
+    }
 
-    fn fail(&mut self, _: &str, _: bool) {}
+    fn fail(&mut self, message: &str, loud: bool) {
+        self.done.push(format!("fail {loud}: {message}"));
+    }
 }

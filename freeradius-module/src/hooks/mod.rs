@@ -114,12 +114,12 @@ fn now() -> i64 {
 }
 
 /// Refuse: the reason goes into the log, into Module-Failure-Message, and where post-auth finds it.
-fn refuse(instance: &Instance, request: &mut impl Request, user_name: &[u8], refusal: &Refusal) {
+fn refuse(refusals: &Throttle, request: &mut impl Request, user_name: &[u8], refusal: &Refusal) {
     request.set_reason(refusal.reason, false);
     if request.is_tunnelled() {
         request.set_reason(refusal.reason, true);
     }
-    let loud = instance.refusals.admit(now());
+    let loud = refusals.admit(now());
     let user_name = String::from_utf8_lossy(user_name);
     request.fail(
         &format!(
@@ -134,3 +134,36 @@ fn refuse(instance: &Instance, request: &mut impl Request, user_name: &[u8], ref
 
 #[cfg(test)]
 mod fake;
+
+#[cfg(test)]
+mod tests {
+    use super::fake::Fake;
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_said_everywhere_and_loudly_where_there_is_room() {
+        let refusal = Refusal::new(Reason::Suspended, "the subscriber is suspended");
+        let mut request = Fake {
+            tunnelled: true,
+            ..Fake::default()
+        };
+        refuse(&Throttle::new(1), &mut request, b"a\"\n\xff", &refusal);
+        assert_eq!(
+            request.done,
+            [
+                "suspended of the request",
+                "suspended of the conversation",
+                "fail true: suspended: the subscriber is suspended (user \"a\\\"\\n\u{fffd}\")",
+            ]
+        );
+        let mut next = Fake::default();
+        refuse(&Throttle::new(0), &mut next, b"a", &refusal);
+        assert_eq!(
+            next.done.len(),
+            2,
+            "an outermost request has no conversation: {:?}",
+            next.done
+        );
+        assert!(next.done[1].starts_with("fail false"), "{:?}", next.done);
+    }
+}
