@@ -65,7 +65,7 @@ fn say(instance: &Instance, request: &mut impl Request, reason: Reason) {
     if said.is_none() {
         let [user_name] = request.find(List::Request, [Name::UserName]);
         let user_name = user_name.map_or_else(Vec::new, |name| name.bytes.to_owned());
-        refuse(instance, request, &user_name, &Refusal::new(reason, message));
+        refuse(&instance.refusals, request, &user_name, &Refusal::new(reason, message));
     }
 }
 
