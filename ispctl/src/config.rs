@@ -174,7 +174,7 @@ impl Settings {
             Some(n) if n == 0 || n > max => Err(bad(key, format!("{n} is not between 1 and {max}"))),
             n => Ok(n.unwrap_or(default)),
         };
-        let import_batch = bounded("import_batch", file.import_batch, 2_000, 100_000)?;
+        let import_batch = bounded("import_batch", file.import_batch, 2_048, 100_000)?;
         let import_max_errors = bounded("import_max_errors", file.import_max_errors, 100, 1_000_000)?;
         let reseal_batch = bounded("reseal_batch", file.reseal_batch.map(|n| n as usize), 1_000, 100_000)?;
         let connections = bounded(
