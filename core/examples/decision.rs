@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use isp_core::password::{AuthMethod, Scheme};
 use isp_core::plan::Plan;
-use isp_core::policy::{self, Facts, PlanReply, SubscriberFacts};
+use isp_core::policy::{self, Facts, PasswordFact, PlanReply, SubscriberFacts};
 use isp_core::subscriber::Status;
 use isp_core::tenant::{Tenant, UsernameCase, UsernameRealm};
 
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     });
     let subscriber = SubscriberFacts {
         status,
-        scheme: Some(Scheme::Cleartext),
+        password: PasswordFact::Stored(Scheme::Cleartext),
         static_ipv4: Some([192, 0, 2, 7].into()),
         ..SubscriberFacts::default()
     };

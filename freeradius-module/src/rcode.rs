@@ -44,7 +44,7 @@ pub const fn of_refusal(reason: Reason) -> RCode {
         | Reason::BadAttribute
         | Reason::RejectedElsewhere => RCode::Reject,
         Reason::MalformedRequest => RCode::Invalid,
-        Reason::SnapshotStale | Reason::InternalError => RCode::Fail,
+        Reason::SnapshotStale | Reason::Busy | Reason::InternalError => RCode::Fail,
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn faults_of_ours_are_fail_and_nothing_else_is() {
         for reason in Reason::ALL {
-            let ours = matches!(reason, Reason::SnapshotStale | Reason::InternalError);
+            let ours = matches!(reason, Reason::SnapshotStale | Reason::Busy | Reason::InternalError);
             assert_eq!(of_refusal(reason) == RCode::Fail, ours, "{reason}");
         }
     }

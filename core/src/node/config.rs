@@ -21,7 +21,7 @@ pub struct NodeConfig {
     pub snapshot_max_age: Option<Duration>,
     /// How often the change feed is polled where it cannot be waited on.
     pub poll_interval: Duration,
-    /// Tenant of packets whose source is in no `nas` row; `None` refuses them as `unknown_nas`.
+    /// Tenant, by id or name, of packets whose source is in no `nas` row; `None` refuses them as `unknown_nas`.
     pub default_tenant: Option<String>,
     /// How long an accounting packet may wait for the database.
     pub accounting_timeout: Duration,

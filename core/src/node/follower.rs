@@ -1,6 +1,5 @@
 //! Keeps the snapshot as the database has it: a full load, then the change feed, and the copy on disk beside it.
 
-use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,39 +9,40 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
+use super::intake::Intake;
 use super::link::Link;
 use super::state::State;
 use super::{NodeConfig, NodeError};
 use crate::dictionary::Dictionary;
-use crate::nas::NasRecord;
-use crate::plan::Plan;
-use crate::snapshot::{Catalog, Snapshot, SnapshotBuilder, Stored, pack, warn_of_twins};
-use crate::store::{Change, ChangeKind, Feed, FeedPosition, SnapshotSink, Store, StoreError};
-use crate::subscriber::SubscriberRecord;
-use crate::tenant::Tenant;
+use crate::snapshot::{Snapshot, Stored};
+use crate::store::{Feed, FeedPosition, Store, StoreError};
 
 /// More changes than this at once are cheaper to take in by a full load.
 const MOST_CHANGES: u32 = 100_000;
-/// Subscribers read per statement when changes are taken in.
-const CHUNK: usize = 1_000;
 /// A feed that does not answer for this long is as good as gone.
 const FEED_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MOST: Duration = Duration::from_secs(2);
+/// How often an absence of the database is said again.
+const REMIND: Duration = Duration::from_secs(60);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 /// A node that was away for longer loads everything anew.
 const FEED_KEPT: Duration = Duration::from_secs(24 * 3_600);
 
 pub(super) struct Follower {
     config: NodeConfig,
-    dictionary: Arc<dyn Dictionary>,
+    intake: Intake,
     link: Arc<Link>,
     state: Arc<State>,
     position: Option<FeedPosition>,
     origin: &'static str,
     /// There are changes the copy on disk does not have.
     dirty: bool,
-    saved: Instant,
+    saved_at: Instant,
+    /// The copy being written.
+    saving: Option<JoinHandle<Result<(), String>>>,
+    /// Since when the database does not answer, and when that was last said.
+    away: Option<(Instant, Instant)>,
     pruned: Option<Instant>,
 }
 
@@ -59,7 +59,8 @@ pub(super) async fn load(
     dictionary: Arc<dyn Dictionary>,
     link: Arc<Link>,
 ) -> Result<(Arc<State>, Follower), NodeError> {
-    let (snapshot, position, confirmed_at, origin) = match load_whole(&link, &dictionary).await {
+    let mut intake = Intake::new(dictionary);
+    let (snapshot, position, confirmed_at, origin) = match load_whole(&link, &mut intake).await {
         Ok((snapshot, position)) => (snapshot, position, unix_now(), "the database"),
         Err(database) => {
             let stored = load_copy(config.snapshot_file.as_deref()).map_err(|disk| NodeError::NoSubscribers {
@@ -73,32 +74,38 @@ pub(super) async fn load(
                 position,
                 confirmed_at,
             } = stored;
+            // A clock that was ahead when the copy was written must not make it look fresh.
+            let confirmed_at = confirmed_at.min(unix_now());
             (snapshot, FeedPosition::from(position), confirmed_at, "the copy on disk")
         }
     };
     let state = Arc::new(State::new(snapshot, confirmed_at));
     let follower = Follower {
         config: config.clone(),
-        dictionary,
+        intake,
         link,
         state: Arc::clone(&state),
         position: Some(position),
         origin,
         dirty: origin == "the database",
         // The first copy is due at once: a crash right after the start must find one.
-        saved: Instant::now()
+        saved_at: Instant::now()
             .checked_sub(config.snapshot_interval)
             .unwrap_or_else(Instant::now),
+        saving: None,
+        away: None,
         pruned: None,
     };
     Ok((state, follower))
 }
 
-async fn load_whole(link: &Link, dictionary: &Arc<dyn Dictionary>) -> Result<(Snapshot, FeedPosition), StoreError> {
+async fn load_whole(link: &Link, intake: &mut Intake) -> Result<(Snapshot, FeedPosition), StoreError> {
     let store = link.store().await?;
-    let mut builder = SnapshotBuilder::new(Arc::clone(dictionary));
+    let mut builder = intake.builder();
     let position = store.load_snapshot(&mut builder).await?;
-    Ok((builder.finish(), position))
+    let (snapshot, left_out) = builder.finish();
+    intake.remember(left_out);
+    Ok((snapshot, position))
 }
 
 fn load_copy(path: Option<&Path>) -> Result<Stored, String> {
@@ -132,12 +139,7 @@ impl Follower {
             if started.elapsed() > RETRY_MOST {
                 retry = RETRY_FIRST;
             }
-            if retry == RETRY_FIRST {
-                warn!(
-                    "the database is lost ({fault}): serving {} subscribers from memory",
-                    self.state.snapshot().len()
-                );
-            }
+            self.say_away(&fault);
             self.link.reset().await;
             tokio::select! {
                 _ = stopped.changed() => break,
@@ -166,7 +168,10 @@ impl Follower {
             let reload = match news {
                 Feed::Lost => true,
                 Feed::Changes { position, changes } => {
-                    let taken_in = changes.is_empty() || self.take_in(&store, &changes).await?;
+                    let taken_in = changes.is_empty() || {
+                        let snapshot = Arc::clone(&self.state.snapshot());
+                        self.intake.take_in(&store, &snapshot, &changes).await?
+                    };
                     self.dirty |= !changes.is_empty();
                     self.position = Some(position);
                     !taken_in
@@ -177,19 +182,36 @@ impl Follower {
                 feed = store.follow(position, self.config.poll_interval).await?;
             }
             self.state.confirm(unix_now());
-            if self.dirty && self.saved.elapsed() >= self.config.snapshot_interval {
-                self.save().await;
+            if let Some((since, _)) = self.away.take() {
+                info!("the database is back after {:.0?}", since.elapsed());
             }
+            self.save_if_due().await;
             self.prune(&store).await?;
             feed.wait().await?;
         }
+    }
+
+    /// Say that the database is away, when it goes and every minute, with the age of what is served.
+    fn say_away(&mut self, fault: &StoreError) {
+        let now = Instant::now();
+        let since = match self.away {
+            Some((_, said)) if said.elapsed() < REMIND => return,
+            Some((since, _)) => since,
+            None => now,
+        };
+        self.away = Some((since, now));
+        let status = self.state.status(unix_now());
+        warn!(
+            "the database is away ({fault}): serving {} subscribers as it had them {:?} ago",
+            status.subscribers, status.age
+        );
     }
 
     /// Load everything anew and swap it in.
     async fn reload(&mut self) -> Result<FeedPosition, StoreError> {
         // Until the load is whole, what is in memory keeps serving.
         self.position = None;
-        let (snapshot, position) = load_whole(&self.link, &self.dictionary).await?;
+        let (snapshot, position) = load_whole(&self.link, &mut self.intake).await?;
         info!(subscribers = snapshot.len(), "all subscribers loaded anew");
         self.state.replace(snapshot);
         self.position = Some(position.clone());
@@ -197,89 +219,50 @@ impl Follower {
         Ok(position)
     }
 
-    /// Apply changes in place. `false` = only a full load can take them in.
-    async fn take_in(&self, store: &Store, changes: &[Change]) -> Result<bool, StoreError> {
-        let snapshot = self.state.snapshot();
-        if changes.iter().any(|change| change.kind != ChangeKind::Subscriber) {
-            let before = snapshot.catalog();
-            let mut catalog = before.successor();
-            store.load_catalog(&mut catalog).await?;
-            if catalog.rules_differ(&before) {
-                return Ok(false);
-            }
-            snapshot.replace_catalog(catalog);
+    /// Begin to write the copy on disk where one is due; the feed is followed meanwhile.
+    async fn save_if_due(&mut self) {
+        if self.saving.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
         }
-        let subscribers: Vec<&Change> = changes.iter().filter(|c| c.kind == ChangeKind::Subscriber).collect();
-        let ids: HashSet<&str> = subscribers.iter().map(|change| change.id.as_str()).collect();
-        let keys = self.insert_changed(store, &snapshot, &ids).await?;
-        // Old names go last, so that a renamed or changed subscriber is never absent in between.
-        let catalog = snapshot.catalog();
-        for change in subscribers {
-            let Some(old) = &change.old_username else { continue };
-            let Some(tenant) = catalog.tenant_index(&change.tenant_id) else {
-                continue;
-            };
-            let Some(rules) = catalog.tenant(tenant) else { continue };
-            let old = rules.normalize(old);
-            if keys
-                .get(&change.id)
-                .is_none_or(|(at, name)| (*at, name.as_str()) != (tenant, &*old))
-            {
-                snapshot.remove(tenant, &old, &change.id);
-            }
+        self.saved().await;
+        if self.saved_at.elapsed() >= self.config.snapshot_interval {
+            self.begin_save();
         }
-        Ok(true)
     }
 
-    /// Read the changed subscribers and put them in; gives the key each now stands under.
-    async fn insert_changed(
-        &self,
-        store: &Store,
-        snapshot: &Snapshot,
-        ids: &HashSet<&str>,
-    ) -> Result<HashMap<String, (u32, String)>, StoreError> {
-        let catalog = snapshot.catalog();
-        let wanted: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
-        let mut keys = HashMap::with_capacity(wanted.len());
-        for chunk in wanted.chunks(CHUNK) {
-            let mut loaded = Collected::default();
-            store.load_subscribers(chunk, &mut loaded).await?;
-            for subscriber in loaded.0 {
-                let Some((record, tenant, name)) = pack(&catalog, &*self.dictionary, &subscriber) else {
-                    continue;
-                };
-                if let Some(other) = snapshot.get(tenant, &name) {
-                    let other_id = other.entry().map(|entry| entry.id()).unwrap_or_default();
-                    // One that is changing too may be giving up its name right now.
-                    if other_id != subscriber.id && !ids.contains(other_id.as_str()) {
-                        warn_of_twins(&other, &subscriber);
-                        continue;
-                    }
-                }
-                snapshot.insert(record);
-                keys.insert(subscriber.id, (tenant, name));
-            }
-        }
-        Ok(keys)
-    }
-
-    /// Write the copy on disk. A failure is logged; serving goes on.
+    /// Write the copy on disk now and wait for it.
     async fn save(&mut self) {
+        self.saved().await;
+        self.begin_save();
+        self.saved().await;
+    }
+
+    fn begin_save(&mut self) {
         let (Some(path), Some(position)) = (self.config.snapshot_file.clone(), self.position.clone()) else {
             return;
         };
         if !self.dirty {
             return;
         }
+        // Changes that come in while it is written may be in it already; they are taken in again then, to the same end.
+        self.dirty = false;
+        self.saved_at = Instant::now();
         let snapshot = Arc::clone(&self.state.snapshot());
         let confirmed_at = self.state.confirmed_at();
-        let shown = path.display().to_string();
-        let written = tokio::task::spawn_blocking(move || snapshot.save(&path, position.as_str(), confirmed_at)).await;
-        self.saved = Instant::now();
-        match written {
-            Ok(Ok(())) => self.dirty = false,
-            Ok(Err(why)) => error!("the copy of the subscribers on disk cannot be written to {shown}: {why}"),
-            Err(panic) => error!("the copy of the subscribers on disk was not written: {panic}"),
+        self.saving = Some(tokio::task::spawn_blocking(move || {
+            snapshot
+                .save(&path, position.as_str(), confirmed_at)
+                .map_err(|why| format!("{}: {why}", path.display()))
+        }));
+    }
+
+    /// Wait for the copy that is being written, if one is. A failure is logged; serving goes on.
+    async fn saved(&mut self) {
+        let Some(task) = self.saving.take() else { return };
+        let outcome = task.await.unwrap_or_else(|panic| Err(panic.to_string()));
+        if let Err(why) = outcome {
+            self.dirty = true;
+            error!("the copy of the subscribers on disk cannot be written to {why}");
         }
     }
 
@@ -300,47 +283,6 @@ impl Handle {
         if let Err(why) = self.task.await {
             error!("the change feed's follower ended badly: {why}");
         }
-    }
-}
-
-/// Collects subscribers read one by one.
-#[derive(Default)]
-struct Collected(Vec<SubscriberRecord>);
-
-impl SnapshotSink for Collected {
-    fn tenant(&mut self, _: Tenant) {}
-    fn plan(&mut self, _: Plan) {}
-    fn nas(&mut self, _: NasRecord) {}
-    fn subscriber(&mut self, subscriber: SubscriberRecord) {
-        self.0.push(subscriber);
-    }
-}
-
-impl SnapshotSink for Catalog {
-    fn tenant(&mut self, tenant: Tenant) {
-        self.add_tenant(tenant);
-    }
-    fn plan(&mut self, plan: Plan) {
-        self.add_plan(plan);
-    }
-    fn nas(&mut self, nas: NasRecord) {
-        self.add_nas(nas);
-    }
-    fn subscriber(&mut self, _: SubscriberRecord) {}
-}
-
-impl SnapshotSink for SnapshotBuilder {
-    fn tenant(&mut self, tenant: Tenant) {
-        Self::tenant(self, tenant);
-    }
-    fn plan(&mut self, plan: Plan) {
-        Self::plan(self, plan);
-    }
-    fn nas(&mut self, nas: NasRecord) {
-        Self::nas(self, nas);
-    }
-    fn subscriber(&mut self, subscriber: SubscriberRecord) {
-        Self::subscriber(self, &subscriber);
     }
 }
 

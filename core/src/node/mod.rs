@@ -5,6 +5,7 @@
 
 mod config;
 mod follower;
+mod intake;
 mod link;
 mod state;
 mod writer;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tracing::info;
+use tracing::{info, warn};
 
 pub use config::{ConfigFault, NodeConfig};
 pub use writer::AccountingError;
@@ -127,6 +128,11 @@ impl Node {
             "subscribers loaded from {}",
             follower.origin()
         );
+        if let Some(tenant) = &config.default_tenant
+            && state.snapshot().catalog().tenant_called(tenant).is_none()
+        {
+            warn!("default_tenant {tenant}: there is no tenant of that id or name; until there is, it serves nobody");
+        }
         let follower = follower.spawn(runtime.handle());
         let writers = Writers::spawn(runtime.handle(), &config, &link);
         Ok(Self {
@@ -210,7 +216,7 @@ impl Node {
             match self.verified.verify(&entry.id(), password, candidate) {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(Refusal::new(Reason::BadPassword, "the password is wrong")),
-                Err(busy @ PasswordError::Busy(_)) => Err(Refusal::new(Reason::InternalError, busy.to_string())),
+                Err(busy @ PasswordError::Busy(_)) => Err(Refusal::new(Reason::Busy, busy.to_string())),
                 Err(why) => Err(Refusal::new(Reason::PasswordUnreadable, why.to_string())),
             }
         })

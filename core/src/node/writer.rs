@@ -1,7 +1,7 @@
 //! What the hooks hand to the database: outcomes (queued) and accounting (waited for), in batches.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc as blocking;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub enum AccountingError {
     Timeout(Duration),
     #[error("the database did not take the record: {0}")]
     Store(String),
-    #[error("too many accounting records are waiting for the database")]
+    #[error("the database does not keep up with accounting")]
     Busy,
     #[error("the node is shutting down")]
     ShuttingDown,
@@ -35,11 +35,22 @@ pub enum AccountingError {
 
 type Waiting = (AccountingRecord, blocking::SyncSender<Result<(), String>>);
 
+/// Whether the database last took longer than a packet may wait.
+///
+/// While it does, one record at a time waits and sees whether it is still so. Otherwise every worker thread of the server
+/// would come to wait here, and logins with them.
+#[derive(Debug, Default)]
+struct Stall {
+    stalled: AtomicBool,
+    probing: AtomicBool,
+}
+
 #[derive(Debug)]
 pub(super) struct Writers {
     outcomes: mpsc::Sender<PostAuthRecord>,
     dropped: AtomicU64,
     accounting: mpsc::Sender<Waiting>,
+    stall: Stall,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -55,6 +66,7 @@ impl Writers {
             outcomes,
             dropped: AtomicU64::new(0),
             accounting,
+            stall: Stall::default(),
             tasks,
         }
     }
@@ -69,6 +81,23 @@ impl Writers {
     }
 
     pub(super) fn accounting(&self, record: AccountingRecord, limit: Duration) -> Result<(), AccountingError> {
+        let stalled = self.stall.stalled.load(Ordering::Relaxed);
+        if stalled && self.stall.probing.swap(true, Ordering::AcqRel) {
+            return Err(AccountingError::Busy);
+        }
+        let outcome = self.wait(record, limit);
+        match outcome {
+            Ok(()) => self.stall.stalled.store(false, Ordering::Relaxed),
+            Err(AccountingError::Timeout(_)) => self.stall.stalled.store(true, Ordering::Relaxed),
+            Err(_) => {}
+        }
+        if stalled {
+            self.stall.probing.store(false, Ordering::Release);
+        }
+        outcome
+    }
+
+    fn wait(&self, record: AccountingRecord, limit: Duration) -> Result<(), AccountingError> {
         let (done, outcome) = blocking::sync_channel(1);
         self.accounting
             .try_send((record, done))
@@ -103,20 +132,32 @@ impl Writers {
 async fn write_outcomes(link: Arc<Link>, mut queue: mpsc::Receiver<PostAuthRecord>) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
-        let mut complained = false;
-        while let Err(why) = store_outcomes(&link, &batch).await {
-            if !why.is_transient() {
-                error!("{} rows of radpostauth lost: {why}", batch.len());
-                break;
+        if insist(&link, &batch).await.is_err() {
+            // One row the database refuses must not take the others with it.
+            for row in &batch {
+                if let Err(why) = insist(&link, std::slice::from_ref(row)).await {
+                    error!("a row of radpostauth is lost: {why}");
+                }
             }
-            if !complained {
-                warn!("rows of radpostauth wait for the database: {why}");
-                complained = true;
-            }
-            tokio::time::sleep(RETRY).await;
         }
         batch.clear();
     }
+}
+
+/// Write rows of `radpostauth`, for as long as the database is merely away. `Err` = it refuses them.
+async fn insist(link: &Link, rows: &[PostAuthRecord]) -> Result<(), StoreError> {
+    let mut complained = false;
+    while let Err(why) = store_outcomes(link, rows).await {
+        if !why.is_transient() {
+            return Err(why);
+        }
+        if !complained {
+            warn!("rows of radpostauth wait for the database: {why}");
+            complained = true;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+    Ok(())
 }
 
 async fn store_outcomes(link: &Link, batch: &[PostAuthRecord]) -> Result<(), StoreError> {

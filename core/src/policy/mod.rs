@@ -30,8 +30,7 @@ const TUNNEL_MEDIUM_IEEE_802: u32 = 6;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SubscriberFacts {
     pub status: Status,
-    /// Stored form of the password, if one is stored.
-    pub scheme: Option<Scheme>,
+    pub password: PasswordFact,
     /// A raw check row may bring the password instead.
     pub has_checks: bool,
     /// kbit/s; override the plan's.
@@ -49,6 +48,16 @@ pub struct SubscriberFacts {
     /// Unix seconds.
     pub activation_date: Option<i64>,
     pub expiration_date: Option<i64>,
+}
+
+/// What the password columns hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum PasswordFact {
+    #[default]
+    None,
+    /// A value that is none of the known forms.
+    Unreadable,
+    Stored(Scheme),
 }
 
 /// Everything a decision depends on.
@@ -127,8 +136,8 @@ fn check_status(status: Status) -> Result<(), Refusal> {
 }
 
 fn check_method(subscriber: &SubscriberFacts, method: AuthMethod) -> Result<(), Refusal> {
-    match subscriber.scheme {
-        Some(scheme) if !scheme.serves(method) => Err(Refusal::new(
+    match subscriber.password {
+        PasswordFact::Stored(scheme) if !scheme.serves(method) => Err(Refusal::new(
             Reason::MethodUnsupported,
             format!(
                 "{} cannot be verified against a password stored as {}: store it as cleartext{} or use PAP",
@@ -137,11 +146,15 @@ fn check_method(subscriber: &SubscriberFacts, method: AuthMethod) -> Result<(), 
                 if Scheme::Nt.serves(method) { " or nt" } else { "" },
             ),
         )),
-        None if !subscriber.has_checks && method != AuthMethod::None => Err(Refusal::new(
+        PasswordFact::Unreadable => Err(Refusal::new(
+            Reason::PasswordUnreadable,
+            "the stored password is in no known form",
+        )),
+        PasswordFact::None if !subscriber.has_checks && method != AuthMethod::None => Err(Refusal::new(
             Reason::NoPassword,
             "no password is stored for the subscriber",
         )),
-        Some(_) | None => Ok(()),
+        PasswordFact::Stored(_) | PasswordFact::None => Ok(()),
     }
 }
 

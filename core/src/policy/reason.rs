@@ -32,12 +32,14 @@ pub enum Reason {
     SnapshotStale,
     /// Another module, or the server itself, refused.
     RejectedElsewhere,
+    /// More slow verifications at once than the machine can take; no verdict on the password.
+    Busy,
     /// A fault of ours.
     InternalError,
 }
 
 impl Reason {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::MalformedRequest,
         Self::UnknownNas,
         Self::TenantDisabled,
@@ -57,6 +59,7 @@ impl Reason {
         Self::BadAttribute,
         Self::SnapshotStale,
         Self::RejectedElsewhere,
+        Self::Busy,
         Self::InternalError,
     ];
 
@@ -83,6 +86,7 @@ impl Reason {
             Self::BadAttribute => "bad_attribute",
             Self::SnapshotStale => "snapshot_stale",
             Self::RejectedElsewhere => "rejected_elsewhere",
+            Self::Busy => "busy",
             Self::InternalError => "internal_error",
         }
     }

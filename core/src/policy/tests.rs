@@ -18,7 +18,7 @@ fn tenant() -> Tenant {
 fn active() -> SubscriberFacts {
     SubscriberFacts {
         status: Status::Active,
-        scheme: Some(Scheme::Cleartext),
+        password: PasswordFact::Stored(Scheme::Cleartext),
         ..SubscriberFacts::default()
     }
 }
@@ -218,7 +218,7 @@ fn a_disabled_tenant_refuses_all() {
 fn a_method_the_stored_form_cannot_serve_is_refused_naming_both() {
     let tenant = tenant();
     let subscriber = SubscriberFacts {
-        scheme: Some(Scheme::Bcrypt),
+        password: PasswordFact::Stored(Scheme::Bcrypt),
         ..active()
     };
     let facts = Facts {
@@ -240,7 +240,7 @@ fn a_method_the_stored_form_cannot_serve_is_refused_naming_both() {
 #[test]
 fn without_a_password_only_check_rows_may_bring_one() {
     let bare = SubscriberFacts {
-        scheme: None,
+        password: PasswordFact::None,
         ..active()
     };
     assert_eq!(decide_with(&bare, None, AuthMethod::Pap), Err(Reason::NoPassword));
@@ -254,6 +254,18 @@ fn without_a_password_only_check_rows_may_bring_one() {
             AuthMethod::Pap
         )
         .is_ok()
+    );
+}
+
+#[test]
+fn a_password_in_no_known_form_is_not_taken_for_none() {
+    let damaged = SubscriberFacts {
+        password: PasswordFact::Unreadable,
+        ..active()
+    };
+    assert_eq!(
+        decide_with(&damaged, None, AuthMethod::Pap),
+        Err(Reason::PasswordUnreadable)
     );
 }
 

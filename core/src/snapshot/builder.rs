@@ -10,7 +10,7 @@ use crate::dictionary::{Dictionary, RowList};
 use crate::nas::NasRecord;
 use crate::password::StoredPassword;
 use crate::plan::Plan;
-use crate::policy::SubscriberFacts;
+use crate::policy::{PasswordFact, SubscriberFacts};
 use crate::subscriber::{AttributeRow, RawRow, SubscriberRecord};
 use crate::tenant::Tenant;
 
@@ -19,6 +19,18 @@ pub struct SnapshotBuilder {
     catalog: Catalog,
     snapshot: Snapshot,
     dictionary: Arc<dyn Dictionary>,
+    left_out: Vec<LeftOut>,
+}
+
+/// A subscriber that is not served because another one has its normalized name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Index of the tenant in the catalog.
+    pub tenant: u32,
+    /// The normalized name.
+    pub name: String,
+    /// The subscriber's id.
+    pub id: String,
 }
 
 impl std::fmt::Debug for SnapshotBuilder {
@@ -36,6 +48,7 @@ impl SnapshotBuilder {
             catalog: Catalog::default(),
             snapshot: Snapshot::default(),
             dictionary,
+            left_out: Vec::new(),
         }
     }
 
@@ -56,20 +69,25 @@ impl SnapshotBuilder {
         if let Some(plan) = &subscriber.plan_id {
             self.catalog.plan_index(plan);
         }
-        let Some((record, ..)) = pack(&self.catalog, &*self.dictionary, subscriber) else {
+        let Some((record, tenant, name)) = pack(&self.catalog, &*self.dictionary, subscriber) else {
             return;
         };
         if let Some(earlier) = self.snapshot.insert(record) {
             warn_of_twins(&earlier, subscriber);
             self.snapshot.insert(earlier);
+            self.left_out.push(LeftOut {
+                tenant,
+                name,
+                id: subscriber.id.clone(),
+            });
         }
     }
 
-    /// The finished snapshot.
+    /// The finished snapshot, and who did not get into it.
     #[must_use]
-    pub fn finish(self) -> Snapshot {
+    pub fn finish(self) -> (Snapshot, Vec<LeftOut>) {
         self.snapshot.replace_catalog(self.catalog);
-        self.snapshot
+        (self.snapshot, self.left_out)
     }
 }
 
@@ -102,12 +120,12 @@ pub(crate) fn pack(
         );
     }
     let unreadable;
-    let (secret, scheme) = match subscriber.password.as_deref().filter(|password| !password.is_empty()) {
-        None => (StoredSecret::None, None),
+    let (secret, password) = match subscriber.password.as_deref().filter(|password| !password.is_empty()) {
+        None => (StoredSecret::None, PasswordFact::None),
         Some(password) => match StoredPassword::parse(subscriber.password_hash_method.as_deref(), password) {
             Ok(parsed) => {
                 let scheme = parsed.scheme();
-                (StoredSecret::Password(parsed), Some(scheme))
+                (StoredSecret::Password(parsed), PasswordFact::Stored(scheme))
             }
             Err(problem) => {
                 unreadable = problem.to_string();
@@ -116,7 +134,7 @@ pub(crate) fn pack(
                     username = subscriber.username,
                     "stored password: {unreadable}"
                 );
-                (StoredSecret::Unreadable(&unreadable), None)
+                (StoredSecret::Unreadable(&unreadable), PasswordFact::Unreadable)
             }
         },
     };
@@ -129,7 +147,7 @@ pub(crate) fn pack(
             .and_then(|id| catalog.known_plan_index(id)),
         facts: SubscriberFacts {
             status: subscriber.status,
-            scheme,
+            password,
             has_checks: !subscriber.checks.is_empty(),
             download_kbps: subscriber.download_kbps,
             upload_kbps: subscriber.upload_kbps,

@@ -139,6 +139,15 @@ impl Catalog {
         self.tenant(index).map(|_| index)
     }
 
+    /// The index of a tenant that exists, by its id or its name.
+    #[must_use]
+    pub fn tenant_called(&self, id_or_name: &str) -> Option<u32> {
+        self.tenant_index(id_or_name).or_else(|| {
+            let named = |tenant: &Option<Tenant>| tenant.as_ref().is_some_and(|tenant| tenant.name == id_or_name);
+            u32::try_from(self.tenants.values.iter().position(named)?).ok()
+        })
+    }
+
     #[must_use]
     pub fn tenant(&self, index: u32) -> Option<&Tenant> {
         self.tenants.get(index)

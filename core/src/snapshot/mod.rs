@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-pub use builder::SnapshotBuilder;
+pub use builder::{LeftOut, SnapshotBuilder};
 #[cfg(feature = "store")]
 pub(crate) use builder::{pack, warn_of_twins};
 pub use catalog::{Catalog, NasEntry};
@@ -103,8 +103,8 @@ impl Snapshot {
 }
 
 impl View<'_> {
-    /// The subscriber a packet from `source` with this User-Name is about. `default_tenant` answers for sources that are
-    /// no NAS.
+    /// The subscriber a packet from `source` with this User-Name is about. `default_tenant`, by id or name, answers
+    /// for sources that are no NAS.
     ///
     /// # Errors
     /// No tenant for `source`, or no such subscriber in it.
@@ -137,7 +137,7 @@ impl View<'_> {
 
     fn tenant_index(&self, nas: Option<&NasEntry>, default_tenant: Option<&str>) -> Option<u32> {
         nas.map(|nas| nas.tenant)
-            .or_else(|| self.catalog.tenant_index(default_tenant?))
+            .or_else(|| self.catalog.tenant_called(default_tenant?))
     }
 }
 

@@ -131,6 +131,8 @@ on_both!(
     a_sealed_password_is_opened,
     a_change_by_any_writer_counts_within_a_second,
     a_rename_is_followed,
+    a_replaced_subscriber_is_gone,
+    a_name_given_up_serves_the_one_who_waited,
     new_rules_for_names_count,
     the_copy_on_disk_serves_without_the_database,
     changes_made_while_it_was_away_arrive,
@@ -211,6 +213,43 @@ fn a_rename_is_followed(runtime: &tokio::runtime::Runtime, database: &mut Databa
     eventually("the new name", PROMISE, || decide(&node, "alicia").is_ok());
     eventually("the old name", PROMISE, || {
         decide(&node, "alice") == Err(Reason::UnknownSubscriber)
+    });
+    node.shutdown(PROMISE);
+}
+
+fn a_replaced_subscriber_is_gone(runtime: &tokio::runtime::Runtime, database: &mut Database, directory: &Path) {
+    runtime.block_on(seed(database, directory));
+    let node = start(config(database, directory));
+    // In one go, so that the feed may know of the new row alone.
+    runtime.block_on(database.execute(
+        "DELETE FROM subscribers WHERE username = 'alice'; \
+         DELETE FROM change_feed; \
+         INSERT INTO subscribers (id, tenant_id, username, status) VALUES ('other', 't', 'alice', 'suspended')",
+    ));
+    eventually("the replacement", PROMISE, || {
+        decide(&node, "alice") == Err(Reason::Suspended)
+    });
+    node.shutdown(PROMISE);
+}
+
+fn a_name_given_up_serves_the_one_who_waited(
+    runtime: &tokio::runtime::Runtime,
+    database: &mut Database,
+    directory: &Path,
+) {
+    runtime.block_on(seed(database, directory));
+    runtime.block_on(database.execute("UPDATE tenants SET username_case = 'lower' WHERE id = 't'"));
+    runtime.block_on(
+        database.execute(
+            "INSERT INTO subscribers (id, tenant_id, username, status) VALUES ('twin', 't', 'ALICE', 'active')",
+        ),
+    );
+    let node = start(config(database, directory));
+    let first = node.identify(Some(NAS), b"alice").1.unwrap();
+    runtime.block_on(database.execute(&format!("DELETE FROM subscribers WHERE id = '{first}'")));
+    let waited = if first == "twin" { "id-of-alice" } else { "twin" };
+    eventually("the other one", PROMISE, || {
+        node.identify(Some(NAS), b"alice").1.as_deref() == Some(waited)
     });
     node.shutdown(PROMISE);
 }

@@ -173,7 +173,7 @@ pub fn authenticate(instance: &Instance, request: &mut impl Request) -> RCode {
             refuse(&instance.refusals, request, &credentials.user_name, &refusal);
             match refusal.reason {
                 Reason::MalformedRequest => RCode::Invalid,
-                Reason::SnapshotStale | Reason::InternalError => RCode::Fail,
+                Reason::SnapshotStale | Reason::Busy | Reason::InternalError => RCode::Fail,
                 _ => RCode::Reject,
             }
         }
