@@ -124,7 +124,7 @@ mod server {
         }
         shim.try_compile("rlm_rust_shim").map_err(|why| {
             format!(
-                "the C shim does not compile against the headers in {} (a C compiler is needed, Debian package gcc): \
+                "the C shim does not compile against the headers in {} (Debian packages gcc, libc6-dev, libssl-dev): \
                  {why}",
                 include.display()
             )
