@@ -1,7 +1,6 @@
 //! The subscriber base every contender serves: made from an index, so that the generator knows each expected answer
 //! without keeping a million of them.
 
-use std::io::Write;
 use std::net::Ipv4Addr;
 
 /// A plan of the generated base. Three of a subscriber's four reply attributes come from it.
@@ -75,35 +74,35 @@ impl Member {
         &PLANS[self.plan_index()]
     }
 
-    /// Append the User-Name.
-    pub(crate) fn write_username(self, out: &mut Vec<u8>) {
-        // Writing to a Vec cannot fail.
-        let _ = write!(out, "sub{:07}@fiber.example", self.0);
+    /// User-Name, ASCII.
+    pub(crate) fn username(self) -> [u8; 25] {
+        let mut name = *b"sub00000000@fiber.example";
+        let mut rest = self.0;
+        for digit in name[3..11].iter_mut().rev() {
+            *digit += (rest % 10) as u8;
+            rest /= 10;
+        }
+        name
     }
 
-    /// Append the clear password: 13 characters, different for every subscriber.
-    pub(crate) fn write_password(self, out: &mut Vec<u8>) {
+    /// The clear password, ASCII, different for every subscriber.
+    pub(crate) fn password(self) -> [u8; 13] {
         const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
         let mut bits = mix(self.0);
-        for _ in 0..13 {
-            out.push(ALPHABET[(bits & 31) as usize]);
+        std::array::from_fn(|_| {
+            let character = ALPHABET[(bits & 31) as usize];
             bits >>= 5;
-        }
+            character
+        })
     }
 
-    pub(crate) fn username(self) -> String {
-        text(|out| self.write_username(out))
+    pub(crate) fn username_text(self) -> String {
+        self.username().escape_ascii().to_string()
     }
 
-    pub(crate) fn password(self) -> String {
-        text(|out| self.write_password(out))
+    pub(crate) fn password_text(self) -> String {
+        self.password().escape_ascii().to_string()
     }
-}
-
-fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
-    let mut bytes = Vec::new();
-    write(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// SplitMix64 finalizer: a bijection, so no two subscribers share a password.
@@ -124,8 +123,8 @@ mod tests {
     fn every_member_is_distinguishable() {
         let all: Vec<Member> = (0..5_000).map(Member).collect();
         let distinct = |of: &dyn Fn(Member) -> String| all.iter().map(|m| of(*m)).collect::<HashSet<_>>().len();
-        assert_eq!(distinct(&Member::username), all.len());
-        assert_eq!(distinct(&Member::password), all.len());
+        assert_eq!(distinct(&Member::username_text), all.len());
+        assert_eq!(distinct(&Member::password_text), all.len());
         assert_eq!(distinct(&|m| m.framed_ip().to_string()), all.len());
         assert!(PLANS.iter().all(|plan| all.iter().any(|m| m.plan().name == plan.name)));
     }

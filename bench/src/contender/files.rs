@@ -27,8 +27,8 @@ fn write(path: &Path, users: u32) -> io::Result<()> {
         writeln!(
             out,
             "\"{}\" Cleartext-Password := \"{}\"",
-            member.username(),
-            member.password()
+            member.username_text(),
+            member.password_text()
         )?;
         let rows = reply_rows(member);
         for (index, (attribute, value)) in rows.iter().enumerate() {

@@ -89,11 +89,11 @@ impl Rust {
 
     fn subscriber(&self, member: Member) -> Result<Subscriber, Box<dyn std::error::Error>> {
         let id = Uuid::new_v4().to_string();
-        let stored = password::encode(Scheme::Cleartext, member.password().as_bytes(), Some(&self.keys), &id)?;
+        let stored = password::encode(Scheme::Cleartext, &member.password(), Some(&self.keys), &id)?;
         Ok(Subscriber {
             id,
             tenant_id: TENANT.to_owned(),
-            username: member.username(),
+            username: member.username_text(),
             password: Some(stored.password),
             password_hash_method: Some(stored.method.to_owned()),
             status: Status::Active,

@@ -44,14 +44,14 @@ pub(crate) fn prepare(cluster: &Cluster, users: u32, threads: u32) -> Result<Mod
             writeln!(
                 sql,
                 "{}\tCleartext-Password\t:=\t{}",
-                member.username(),
-                member.password()
+                member.username_text(),
+                member.password_text()
             )?;
         }
         writeln!(sql, "\\.")?;
         writeln!(sql, "COPY radreply (UserName, Attribute, op, Value) FROM STDIN;")?;
         for member in (0..users).map(Member) {
-            let username = member.username();
+            let username = member.username_text();
             for (attribute, value) in reply_rows(member) {
                 writeln!(sql, "{username}\t{attribute}\t=\t{value}")?;
             }

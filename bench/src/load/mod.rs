@@ -253,7 +253,7 @@ mod tests {
         assert!(outcome.wrong >= 10, "{outcome:?}");
         assert_eq!(outcome.answers(), 0);
         assert!(
-            outcome.wrong_examples[0].contains("Response Authenticator"),
+            outcome.wrong_examples[0].contains("authenticator does not verify"),
             "{outcome:?}"
         );
     }

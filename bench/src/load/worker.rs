@@ -5,10 +5,11 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use isp_core::radius::{Code, Request, SharedSecret};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
-use super::packet::{Codec, Verdict};
+use super::packet::{Exchange, Verdict};
 use super::{LoadConfig, Outcome, Pace, Schedule};
 use crate::error::{Error, Result};
 use crate::population::Member;
@@ -30,7 +31,7 @@ struct Slot {
     outstanding: bool,
     member: Member,
     expected: Verdict,
-    authenticator: [u8; 16],
+    request: Request,
     /// Latency counts from here.
     due: Instant,
     last_sent: Instant,
@@ -39,7 +40,7 @@ struct Slot {
 }
 
 pub(super) struct Worker {
-    codec: Codec,
+    exchange: Exchange,
     sockets: Vec<UdpSocket>,
     slots: Vec<Slot>,
     /// Oldest first: an Identifier rests as long as possible before it is used again, so that the server has forgotten it.
@@ -72,7 +73,11 @@ impl Worker {
                 outstanding: false,
                 member: Member(0),
                 expected: Verdict::Accept,
-                authenticator: [0; 16],
+                request: Request {
+                    code: Code::ACCESS_REQUEST,
+                    identifier: 0,
+                    authenticator: [0; 16],
+                },
                 due: schedule.start,
                 last_sent: schedule.start,
                 sent_again: 0,
@@ -80,8 +85,10 @@ impl Worker {
             })
             .collect();
         Ok(Self {
-            codec: Codec::new(&config.secret, config.message_authenticator)
-                .map_err(|e| Error::Setup(format!("shared secret: {e}")))?,
+            exchange: Exchange {
+                secret: SharedSecret::new(&config.secret).map_err(|e| Error::Setup(e.to_string()))?,
+                message_authenticator: config.message_authenticator,
+            },
             free: (0..slots.len()).collect(),
             resting: VecDeque::new(),
             sockets,
@@ -129,7 +136,7 @@ impl Worker {
         for socket in 0..self.sockets.len() {
             loop {
                 match self.sockets[socket].recv(&mut buffer) {
-                    Ok(length) => self.take(socket, &mut buffer[..length]),
+                    Ok(length) => self.take(socket, &buffer[..length]),
                     Err(e) if e.kind() == ErrorKind::WouldBlock => break,
                     // An ICMP error for something sent earlier; that request will time out.
                     Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionRefused) => {}
@@ -140,7 +147,7 @@ impl Worker {
         Ok(())
     }
 
-    fn take(&mut self, socket: usize, answer: &mut [u8]) {
+    fn take(&mut self, socket: usize, answer: &[u8]) {
         let id = answer.get(1).copied().unwrap_or_default();
         let index = usize::from(id) * self.sockets.len() + socket;
         let slot = &mut self.slots[index];
@@ -148,15 +155,12 @@ impl Worker {
             self.outcome.duplicates += 1;
             return;
         }
-        if let Err(wrong) = self
-            .codec
-            .check(answer, &slot.authenticator, slot.member, slot.expected)
-        {
+        if let Err(wrong) = self.exchange.judge(&slot.request, answer, slot.member, slot.expected) {
             self.outcome.wrong += 1;
             if self.outcome.wrong_examples.len() < EXAMPLES {
                 self.outcome
                     .wrong_examples
-                    .push(format!("{}: {wrong}", slot.member.username()));
+                    .push(format!("{}: {wrong}", slot.member.username_text()));
             }
         } else {
             self.outcome.answered += 1;
@@ -231,22 +235,23 @@ impl Worker {
         let Some(index) = self.free.pop_front() else {
             return Ok(false);
         };
-        let right_password = self.random.f64() >= self.wrong_passwords;
         let slot = &mut self.slots[index];
         slot.outstanding = true;
         slot.member = Member(self.random.u32(0..self.users));
-        slot.expected = if right_password {
-            Verdict::Accept
-        } else {
+        slot.expected = if self.random.f64() < self.wrong_passwords {
             Verdict::Reject
+        } else {
+            Verdict::Accept
         };
-        slot.authenticator = self.random.u128(..).to_ne_bytes();
         slot.due = due;
         slot.last_sent = now;
         slot.sent_again = 0;
-        let id = (index / self.sockets.len()) as u8;
-        self.codec
-            .encode(id, &slot.authenticator, slot.member, right_password, &mut slot.packet);
+        let identifier = (index / self.sockets.len()) as u8;
+        let authenticator = self.random.u128(..).to_ne_bytes();
+        slot.request = self
+            .exchange
+            .ask(identifier, &authenticator, slot.member, slot.expected, &mut slot.packet)
+            .map_err(|e| Error::Setup(format!("a request cannot be made: {e}")))?;
         self.outstanding += 1;
         self.send(index)?;
         Ok(true)
