@@ -38,8 +38,17 @@ pub(crate) struct Measurement {
     pub(crate) duplicates: u64,
     pub(crate) wrong: u64,
     pub(crate) wrong_examples: Vec<String>,
-    /// Share of the outcomes that reached `radpostauth`, where they are logged.
-    pub(crate) logged: Option<f64>,
+    /// Where outcomes are logged.
+    pub(crate) logged: Option<Logged>,
+}
+
+/// What reached `radpostauth` of a run.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Logged {
+    /// Of the outcomes answered.
+    pub(crate) share: f64,
+    /// Rows over the time from the first request to the last row, which may come long after the last answer.
+    pub(crate) per_second: f64,
 }
 
 /// What one contender did under one workload.
@@ -63,9 +72,13 @@ impl Series {
         median(self.rounds.iter().map(|round| round.server_cpu_us))
     }
 
-    /// The smallest share of outcomes logged in any run.
-    pub(crate) fn logged(&self) -> Option<f64> {
-        self.measurements().filter_map(|run| run.logged).min_by(f64::total_cmp)
+    /// At saturation: the smallest share of outcomes logged in any round, and the median of the rows a second.
+    pub(crate) fn logged(&self) -> Option<Logged> {
+        let rounds = || self.rounds.iter().filter_map(|round| round.logged);
+        Some(Logged {
+            share: rounds().map(|logged| logged.share).min_by(f64::total_cmp)?,
+            per_second: median(rounds().map(|logged| logged.per_second)),
+        })
     }
 
     pub(crate) fn measurements(&self) -> impl Iterator<Item = &Measurement> {
@@ -149,16 +162,21 @@ fn measure_logged(load: &LoadConfig, entry: &Entry, workload: Workload, cluster:
     let table = entry.database.filter(|_| workload == Workload::Logged);
     let count = || table.map_or(Ok(0), |database| cluster.count(database, "radpostauth"));
     let before = count()?;
+    let start = Instant::now();
     let (outcome, mut measured) = measure(load, &entry.server, workload)?;
     if table.is_some() {
-        let written = settle(|| Ok(count()? - before), outcome.answered)?;
-        measured.logged = Some(written as f64 / outcome.answered.max(1) as f64);
+        let (written, last_row) = settle(|| Ok(count()? - before), outcome.answered)?;
+        measured.logged = Some(Logged {
+            share: written as f64 / outcome.answered.max(1) as f64,
+            per_second: written as f64 / (last_row - start).as_secs_f64(),
+        });
     }
     Ok(measured)
 }
 
 /// Wait until `count` reaches `expected` or stops rising: what is still queued belongs to the run that queued it.
-fn settle(count: impl Fn() -> Result<u64>, expected: u64) -> Result<u64> {
+/// Returns what it reached and when.
+fn settle(count: impl Fn() -> Result<u64>, expected: u64) -> Result<(u64, Instant)> {
     const STILL: Duration = Duration::from_secs(2);
     let (mut last, mut since) = (count()?, Instant::now());
     while last < expected && since.elapsed() < STILL {
@@ -168,7 +186,7 @@ fn settle(count: impl Fn() -> Result<u64>, expected: u64) -> Result<u64> {
             (last, since) = (now, Instant::now());
         }
     }
-    Ok(last)
+    Ok((last, since))
 }
 
 /// One run of the generator against one port of one server.
@@ -239,6 +257,6 @@ mod tests {
             },
             6,
         );
-        assert_eq!(written.unwrap(), 6);
+        assert_eq!(written.unwrap().0, 6);
     }
 }
