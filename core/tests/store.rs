@@ -18,13 +18,19 @@ mod administration;
 mod connecting;
 #[path = "store/feed.rs"]
 mod feed;
+#[path = "store/feed_hazards.rs"]
+mod feed_hazards;
 #[path = "store/foreign_writers.rs"]
 mod foreign_writers;
 #[path = "store/import.rs"]
 mod import;
 #[path = "store/load.rs"]
 mod load;
+#[path = "store/restarts.rs"]
+mod restarts;
 #[path = "store/schema.rs"]
 mod schema;
 #[path = "store/secrets.rs"]
 mod secrets;
+#[path = "store/speed.rs"]
+mod speed;

@@ -91,7 +91,13 @@ BEGIN
         WHERE id = NEW.id;
 END;
 
-CREATE TRIGGER subscribers_adopt_rows_insert AFTER INSERT ON subscribers WHEN NEW.deleted_at IS NULL
+-- The condition is there for bulk loads: looking is much cheaper than updating nothing.
+CREATE TRIGGER subscribers_adopt_rows_insert AFTER INSERT ON subscribers
+    WHEN NEW.deleted_at IS NULL AND (
+        EXISTS (SELECT 1 FROM radcheck
+            WHERE subscriber_id IS NULL AND tenant_id = NEW.tenant_id AND username = NEW.username)
+        OR EXISTS (SELECT 1 FROM radreply
+            WHERE subscriber_id IS NULL AND tenant_id = NEW.tenant_id AND username = NEW.username))
 BEGIN
     UPDATE radcheck SET subscriber_id = NEW.id
         WHERE subscriber_id IS NULL AND tenant_id = NEW.tenant_id AND username = NEW.username;

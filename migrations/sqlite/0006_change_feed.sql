@@ -4,12 +4,13 @@
 -- watched, so that bookkeeping (last_online, totals, notes) stays silent. old_username is what the subscriber was
 -- called before, for readers that index by name.
 --
--- SQLite has one writer at a time, so seq is commit order and a reader's position is the seq it has read up to.
--- AUTOINCREMENT: a seq is never used again, however much was pruned. horizon is the highest seq pruned away: a reader
--- behind it has missed rows. identity tells this database from another one.
+-- SQLite has one writer at a time, so seq is commit order and a reader's position is the seq it has read up to. The
+-- newest row is never pruned: SQLite goes on counting from it, so that no seq is used twice (AUTOINCREMENT would see to
+-- that too, at a price for every row of a bulk load). horizon is the highest seq pruned away: a reader behind it has
+-- missed rows. identity tells this database from another one.
 
 CREATE TABLE change_feed (
-    seq          INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq          INTEGER PRIMARY KEY,
     kind         TEXT NOT NULL CHECK (kind IN ('tenant', 'plan', 'nas', 'subscriber')),
     tenant_id    TEXT NOT NULL,
     entity_id    TEXT NOT NULL,

@@ -40,7 +40,7 @@ macro_rules! postgres_identity {
 
 macro_rules! sqlite_last {
     () => {
-        "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'change_feed'), 0)"
+        "coalesce((SELECT max(seq) FROM change_feed), 0)"
     };
 }
 
@@ -85,7 +85,8 @@ statements! {
     /// $1: how long to keep rows, in milliseconds.
     PRUNE_HORIZON {
         sqlite: "UPDATE change_feed_state SET horizon = max(horizon, coalesce(
-            (SELECT max(seq) FROM change_feed WHERE at <= unixepoch() - $1 / 1000), 0))",
+            (SELECT max(seq) FROM change_feed WHERE at <= unixepoch() - $1 / 1000
+                AND seq < (SELECT max(seq) FROM change_feed)), 0))",
         postgres: "UPDATE change_feed_state SET horizon = coalesce((
             SELECT position FROM change_feed_checkpoint WHERE at <= clock_timestamp() - $1 * interval '1 millisecond'
             ORDER BY at DESC LIMIT 1), horizon)",
@@ -306,7 +307,8 @@ pub(super) async fn position(store: &Store, tx: &mut Tx) -> std::result::Result<
 impl Store {
     /// Drop feed rows older than `keep`; returns how many. A reader behind them gets [`Feed::Lost`].
     ///
-    /// PostgreSQL tells age by the calls of this method: rows go once a call at least `keep` ago has seen them.
+    /// PostgreSQL tells age by the calls of this method: rows go once a call at least `keep` ago has seen them. SQLite
+    /// keeps the newest row whatever its age.
     ///
     /// # Errors
     /// The database does not answer.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 #[cfg(feature = "sqlite")]
 use std::sync::{Arc, LazyLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 #[cfg(feature = "sqlite")]
 use sqlx::query::Query;
@@ -54,14 +55,14 @@ fn sqlite_insert(rows: usize) -> String {
 }
 
 #[cfg(feature = "sqlite")]
-fn sqlite_statement(rows: &[Subscriber]) -> Query<'static, Sqlite, SqliteArguments> {
+fn sqlite_statement(rows: &[Subscriber], now: i64) -> Query<'static, Sqlite, SqliteArguments> {
     // The text is made of constants alone.
     let mut query = if rows.len() == SQLITE_ROWS {
         sqlx::query(sqlx::AssertSqlSafe(Arc::clone(&SQLITE_INSERT)))
     } else {
         sqlx::query(sqlx::AssertSqlSafe(sqlite_insert(rows.len()))).persistent(false)
     };
-    for param in rows.iter().flat_map(values) {
+    for param in rows.iter().flat_map(|row| values(row, now)) {
         query = match param {
             Param::Text(text) => query.bind(text.map(Cow::into_owned)),
             Param::Int(number) => query.bind(number),
@@ -73,10 +74,12 @@ fn sqlite_statement(rows: &[Subscriber]) -> Query<'static, Sqlite, SqliteArgumen
 
 /// Insert all of `subscribers`, or fail with some of them inserted.
 pub(super) async fn insert(link: Link<'_>, subscribers: &[Subscriber]) -> std::result::Result<(), sqlx::Error> {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(since_epoch.as_secs()).unwrap_or_default();
     match link {
         #[cfg(feature = "sqlite")]
         Link::Sqlite(connection) => {
-            let mut chunks = subscribers.chunks(SQLITE_ROWS).map(sqlite_statement);
+            let mut chunks = subscribers.chunks(SQLITE_ROWS).map(|rows| sqlite_statement(rows, now));
             let mut next = chunks.next();
             while let Some(statement) = next {
                 // The driver runs statements on a thread of its own: bind the next one meanwhile.
@@ -89,7 +92,7 @@ pub(super) async fn insert(link: Link<'_>, subscribers: &[Subscriber]) -> std::r
         Link::Postgres(connection) => {
             let mut columns: Vec<Column<'_>> = Vec::new();
             for subscriber in subscribers {
-                let row = values(subscriber);
+                let row = values(subscriber, now);
                 if columns.is_empty() {
                     columns = row.iter().map(Column::for_values_like).collect();
                 }

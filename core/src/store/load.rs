@@ -1,20 +1,38 @@
 //! What a node reads: the whole base in one consistent view, or the parts that changed.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde::de::DeserializeOwned;
+
 use super::error::Attempt as _;
 use super::link::Tx;
 use super::sql::{Columns, Row, Sql, params, statements};
 use super::{FeedPosition, Result, SnapshotSink, Store, feed, nas, plans, tenants};
 use crate::nas::NasRecord;
-use crate::subscriber::{AttributeRow, SubscriberRecord};
+use crate::subscriber::{AttributeRow, Status, SubscriberRecord};
 
-/// What [`record`] reads, up to the raw rows.
-macro_rules! sqlite_columns {
-    () => {
-        "s.id, s.tenant_id, s.username, s.status, s.password, s.password_hash_method, s.bandwidth_profile_id, \
-         s.download_speed_kbps, s.upload_speed_kbps, coalesce(s.static_ipv4, p.static_ipv4), p.static_ipv6, \
-         s.ipv6_prefix, p.delegated_ipv6_prefix, coalesce(s.vlan_id, p.service_vlan), \
-         CASE WHEN p.qinq_enabled THEN p.inner_vlan END, s.session_timeout, s.idle_timeout, s.simultaneous_use, \
-         unixepoch(s.activation_date), unixepoch(s.expiration_date)"
+/// The fields of [`Loaded`], in its order.
+///
+/// SQLite: as JSON, some hundred subscribers to a row. The driver hands over each row to another thread and copies each
+/// value on its own, which would take longer than reading them.
+macro_rules! sqlite_subscribers {
+    ($where:literal) => {
+        concat!(
+            "SELECT json_group_array(json_array(s.id, s.tenant_id, s.username, s.status, s.password,
+                s.password_hash_method, s.bandwidth_profile_id, s.download_speed_kbps, s.upload_speed_kbps,
+                coalesce(s.static_ipv4, p.static_ipv4), p.static_ipv6, s.ipv6_prefix, p.delegated_ipv6_prefix,
+                coalesce(s.vlan_id, p.service_vlan), CASE WHEN p.qinq_enabled THEN p.inner_vlan END,
+                s.session_timeout, s.idle_timeout, s.simultaneous_use, unixepoch(s.activation_date),
+                unixepoch(s.expiration_date), ",
+            sqlite_rows!("radcheck"),
+            ", ",
+            sqlite_rows!("radreply"),
+            ")) ",
+            from!(),
+            " WHERE s.deleted_at IS NULL AND ",
+            $where
+        )
     };
 }
 macro_rules! postgres_columns {
@@ -34,13 +52,13 @@ macro_rules! from {
     };
 }
 
-/// The raw rows of one subscriber as JSON, looked up by index.
+/// The raw rows of one subscriber as JSON, looked up by index. json(): a sub-query hands its value on as mere text.
 macro_rules! sqlite_rows {
     ($table:literal) => {
         concat!(
-            "(SELECT json_group_array(json_array(r.id, r.attribute, r.op, r.value) ORDER BY r.id) FROM ",
+            "json((SELECT json_group_array(json_array(r.id, r.attribute, r.op, r.value) ORDER BY r.id) FROM ",
             $table,
-            " r WHERE r.subscriber_id = s.id)"
+            " r WHERE r.subscriber_id = s.id))"
         )
     };
 }
@@ -75,9 +93,16 @@ statements! {
         both: concat!("SELECT ", plans::plan_columns!(), " FROM radius_bandwidth_profiles"),
     }
     ALL_SUBSCRIBERS {
-        sqlite: concat!(
-            "SELECT ", sqlite_columns!(), ", ", sqlite_rows!("radcheck"), ", ", sqlite_rows!("radreply"), " ",
-            from!(), " WHERE s.deleted_at IS NULL"),
+        sqlite: concat!("
+            WITH RECURSIVE chunk (low, high) AS (
+                SELECT low, (SELECT max(k) FROM (
+                        SELECT rowid AS k FROM subscribers WHERE rowid > low ORDER BY rowid LIMIT 256))
+                    FROM (SELECT min(rowid) - 1 AS low FROM subscribers)
+                UNION ALL
+                SELECT high, (SELECT max(k) FROM (
+                        SELECT rowid AS k FROM subscribers WHERE rowid > high ORDER BY rowid LIMIT 256))
+                    FROM chunk WHERE high IS NOT NULL)
+            SELECT (", sqlite_subscribers!("s.rowid > low AND s.rowid <= high"), ") FROM chunk WHERE high IS NOT NULL"),
         postgres: concat!(
             "SELECT ", postgres_columns!(), ", c.list, a.list ", from!(),
             " LEFT JOIN ", postgres_all_rows!("radcheck"), " c ON c.subscriber_id = s.id",
@@ -85,9 +110,7 @@ statements! {
             " WHERE s.deleted_at IS NULL"),
     }
     SOME_SUBSCRIBERS {
-        sqlite: concat!(
-            "SELECT ", sqlite_columns!(), ", ", sqlite_rows!("radcheck"), ", ", sqlite_rows!("radreply"), " ",
-            from!(), " WHERE s.deleted_at IS NULL AND s.id IN (SELECT value FROM json_each($1))"),
+        sqlite: sqlite_subscribers!("s.id IN (SELECT value FROM json_each($1))"),
         postgres: concat!(
             "SELECT ", postgres_columns!(), ", ", postgres_rows!("radcheck"), ", ", postgres_rows!("radreply"), " ",
             from!(), " WHERE s.deleted_at IS NULL AND s.id = ANY (ARRAY(SELECT json_array_elements_text($1::json)))"),
@@ -102,7 +125,7 @@ impl Store {
     /// The database does not answer; the sink has seen part of the base then.
     pub async fn load_snapshot(&self, sink: &mut dyn SnapshotSink) -> Result<FeedPosition> {
         let attempt = || "load the subscriber base".to_owned();
-        let mut tx = self.begin_snapshot().await.attempt(attempt)?;
+        let mut tx = self.begin_load().await.attempt(attempt)?;
         let position = feed::position(self, &mut tx).await.attempt(attempt)?;
         catalog(&mut tx, sink).await.attempt(attempt)?;
         subscribers(&mut tx, ALL_SUBSCRIBERS, None, sink)
@@ -160,7 +183,14 @@ async fn subscribers(tx: &mut Tx, sql: Sql, ids: Option<&str>, sink: &mut dyn Sn
     let some = params![ids];
     let params: &[_] = if ids.is_some() { some } else { all };
     let each = tx.link().each(sql, params, |row| {
-        sink.subscriber(record(row)?);
+        match row {
+            #[cfg(feature = "sqlite")]
+            Row::Sqlite(_) => chunk(row)?
+                .into_iter()
+                .for_each(|loaded| sink.subscriber(loaded.into())),
+            #[cfg(feature = "postgres")]
+            Row::Postgres(_) => sink.subscriber(loaded(row)?.into()),
+        }
         Ok(())
     });
     each.await
@@ -187,9 +217,53 @@ fn nas_record(row: &Row) -> Driver<Option<NasRecord>> {
     }))
 }
 
-fn record(row: &Row) -> Driver<SubscriberRecord> {
+/// A subscriber as the database gives it: addresses still text.
+#[cfg_attr(feature = "sqlite", derive(serde::Deserialize))]
+struct Loaded {
+    id: String,
+    tenant_id: String,
+    username: String,
+    status: Status,
+    password: Option<String>,
+    password_hash_method: Option<String>,
+    plan_id: Option<String>,
+    download_kbps: Option<u32>,
+    upload_kbps: Option<u32>,
+    static_ipv4: Option<String>,
+    static_ipv6: Option<String>,
+    ipv6_prefix: Option<String>,
+    delegated_ipv6_prefix: Option<String>,
+    vlan_id: Option<u16>,
+    inner_vlan_id: Option<u16>,
+    session_timeout: Option<u32>,
+    idle_timeout: Option<u32>,
+    simultaneous_use: u32,
+    activation_date: Option<i64>,
+    expiration_date: Option<i64>,
+    checks: RawRows,
+    replies: RawRows,
+}
+
+/// Id, attribute, operator, value.
+type RawRows = Vec<(i64, String, String, String)>;
+
+/// Some hundred subscribers.
+#[cfg(feature = "sqlite")]
+fn chunk(row: &Row) -> Driver<Vec<Loaded>> {
+    json(Some(&Columns::of(row).lossy()?))
+}
+
+fn json<T: DeserializeOwned + Default>(text: Option<&str>) -> Driver<T> {
+    text.map_or_else(
+        || Ok(T::default()),
+        |text| serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into())),
+    )
+}
+
+#[cfg(feature = "postgres")]
+fn loaded(row: &Row) -> Driver<Loaded> {
     let mut columns = Columns::of(row);
-    Ok(SubscriberRecord {
+    Ok(Loaded {
         id: columns.text()?,
         tenant_id: columns.text()?,
         username: columns.text()?,
@@ -199,10 +273,10 @@ fn record(row: &Row) -> Driver<SubscriberRecord> {
         plan_id: columns.opt_text()?,
         download_kbps: columns.opt_number()?,
         upload_kbps: columns.opt_number()?,
-        static_ipv4: columns.lenient()?,
-        static_ipv6: columns.lenient()?,
-        ipv6_prefix: columns.lenient()?,
-        delegated_ipv6_prefix: columns.lenient()?,
+        static_ipv4: columns.opt_text()?,
+        static_ipv6: columns.opt_text()?,
+        ipv6_prefix: columns.opt_text()?,
+        delegated_ipv6_prefix: columns.opt_text()?,
         vlan_id: columns.opt_number()?,
         inner_vlan_id: columns.opt_number()?,
         session_timeout: columns.opt_number()?,
@@ -210,23 +284,55 @@ fn record(row: &Row) -> Driver<SubscriberRecord> {
         simultaneous_use: columns.number()?,
         activation_date: columns.opt_number()?,
         expiration_date: columns.opt_number()?,
-        checks: attribute_rows(columns.opt_str()?)?,
-        replies: attribute_rows(columns.opt_str()?)?,
+        checks: json(columns.opt_str()?)?,
+        replies: json(columns.opt_str()?)?,
     })
 }
 
-/// `[[id, attribute, op, value], ...]`
-fn attribute_rows(json: Option<&str>) -> Driver<Vec<AttributeRow>> {
-    let Some(json) = json.filter(|json| *json != "[]") else {
-        return Ok(Vec::new());
-    };
-    let rows: Vec<(i64, String, String, String)> =
-        serde_json::from_str(json).map_err(|error| sqlx::Error::Decode(error.into()))?;
+impl From<Loaded> for SubscriberRecord {
+    fn from(s: Loaded) -> Self {
+        Self {
+            static_ipv4: address(&s.id, "static_ipv4", s.static_ipv4.as_deref()),
+            static_ipv6: address(&s.id, "static_ipv6", s.static_ipv6.as_deref()),
+            ipv6_prefix: address(&s.id, "ipv6_prefix", s.ipv6_prefix.as_deref()),
+            delegated_ipv6_prefix: address(&s.id, "delegated_ipv6_prefix", s.delegated_ipv6_prefix.as_deref()),
+            id: s.id,
+            tenant_id: s.tenant_id,
+            username: s.username,
+            status: s.status,
+            password: s.password,
+            password_hash_method: s.password_hash_method,
+            plan_id: s.plan_id,
+            download_kbps: s.download_kbps,
+            upload_kbps: s.upload_kbps,
+            vlan_id: s.vlan_id,
+            inner_vlan_id: s.inner_vlan_id,
+            session_timeout: s.session_timeout,
+            idle_timeout: s.idle_timeout,
+            simultaneous_use: s.simultaneous_use,
+            activation_date: s.activation_date,
+            expiration_date: s.expiration_date,
+            checks: attribute_rows(s.checks),
+            replies: attribute_rows(s.replies),
+        }
+    }
+}
+
+/// SQLite takes any text for an address. A bad one, which another tool wrote, must not keep the whole base from
+/// loading: it is reported and left out.
+fn address<T: FromStr<Err: Display>>(subscriber: &str, column: &str, text: Option<&str>) -> Option<T> {
+    let text = text?;
+    text.parse()
+        .inspect_err(|error| tracing::warn!(subscriber, column, text, "address left out: {error}"))
+        .ok()
+}
+
+fn attribute_rows(rows: RawRows) -> Vec<AttributeRow> {
     let rows = rows.into_iter().map(|(id, attribute, op, value)| AttributeRow {
         id,
         attribute,
         op,
         value,
     });
-    Ok(rows.collect())
+    rows.collect()
 }

@@ -220,6 +220,16 @@ impl Store {
         })
     }
 
+    /// The same for reading everything.
+    async fn begin_load(&self) -> std::result::Result<Tx, sqlx::Error> {
+        Ok(match &self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(store) => Tx::Sqlite(store.begin_load().await?),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(store) => Tx::Postgres(store.begin_snapshot().await?),
+        })
+    }
+
     async fn begin(&self) -> std::result::Result<Tx, sqlx::Error> {
         Ok(match &self.backend {
             #[cfg(feature = "sqlite")]
@@ -233,7 +243,7 @@ impl Store {
     async fn begin_long(&self) -> std::result::Result<Tx, sqlx::Error> {
         Ok(match &self.backend {
             #[cfg(feature = "sqlite")]
-            Backend::Sqlite(store) => Tx::Sqlite(store.begin_long().await?),
+            Backend::Sqlite(store) => Tx::Sqlite(store.begin_bulk().await?),
             #[cfg(feature = "postgres")]
             Backend::Postgres(store) => Tx::Postgres(store.begin_long().await?),
         })

@@ -200,6 +200,12 @@ impl<'r> Columns<'r> {
         get!(self, Option<&'r str>)
     }
 
+    /// Text, whatever bytes another tool wrote there (SQLite does not look).
+    #[cfg(feature = "sqlite")]
+    pub(super) fn lossy(&mut self) -> Result<Cow<'r, str>> {
+        get!(self, &'r [u8]).map(String::from_utf8_lossy)
+    }
+
     pub(super) fn flag(&mut self) -> Result<bool> {
         get!(self, bool)
     }
@@ -224,19 +230,6 @@ impl<'r> Columns<'r> {
         get!(self, Option<&str>)?
             .map(|text| text.parse().map_err(|e| self.unreadable(&text, &e)))
             .transpose()
-    }
-
-    /// For values that only PostgreSQL checks: a bad one, which another tool wrote, must not keep a whole base from
-    /// loading, so it is reported and left out.
-    pub(super) fn lenient<T: FromStr<Err: Display>>(&mut self) -> Result<Option<T>> {
-        match self.opt_parsed() {
-            Err(sqlx::Error::ColumnDecode { index, source }) => {
-                let id = Columns::of(self.row).text().unwrap_or_default();
-                tracing::warn!(id, column = index, "value left out: {source}");
-                Ok(None)
-            }
-            outcome => outcome,
-        }
     }
 
     /// The error for the column just read.

@@ -14,8 +14,8 @@ use super::error::StoreError;
 /// How long to wait for a connection, and for another process that writes.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Rows a query may be ahead of its reader: the statement runs on a thread of its own.
-const ROW_BUFFER: usize = 1024;
+/// PRAGMA cache_size for bulk work: 256 MiB, taken as needed.
+const BULK_CACHE: &str = "-262144";
 
 #[derive(Debug, Clone)]
 pub(super) struct SqliteStore {
@@ -44,7 +44,6 @@ impl SqliteStore {
             .map_err(|error| StoreError::Url(error.to_string()))?
             .foreign_keys(true)
             .busy_timeout(WAIT)
-            .row_buffer_size(ROW_BUFFER)
             .disable_statement_logging();
         let path = options.get_filename().to_owned();
         let failed = |reason: String| StoreError::Connect {
@@ -98,21 +97,28 @@ impl SqliteStore {
         self.writer.acquire().await
     }
 
+    /// A write transaction for bulk work.
+    pub(super) async fn begin_bulk(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.bulk_pool().await?.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    /// A read transaction for reading everything.
+    pub(super) async fn begin_load(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.bulk_pool().await?.begin().await
+    }
+
+    /// A connection of its own. Bulk work touches indexes in no order, and with the usual cache every page would come
+    /// from the file, or go there, time and again. The memory goes with the connection.
+    async fn bulk_pool(&self) -> Result<SqlitePool, sqlx::Error> {
+        self.file.check()?;
+        let options = self.file.options.clone().synchronous(SqliteSynchronous::Full);
+        pool(1).connect_with(options.pragma("cache_size", BULK_CACHE)).await
+    }
+
     /// IMMEDIATE: waits for another writer at the start, where waiting is possible, not at the first write.
     pub(super) async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
         self.file.check()?;
         self.writer.begin_with("BEGIN IMMEDIATE").await
-    }
-
-    /// The same with room for much. Pages that do not fit the cache go to the log before the commit and are read back
-    /// for the next row, which took half of an import's time.
-    pub(super) async fn begin_long(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.file.check()?;
-        // There is one writing connection: it is the one the transaction gets. In KiB, used as far as needed.
-        let mut writer = self.writer.acquire().await?;
-        sqlx::query("PRAGMA cache_size = -262144").execute(&mut *writer).await?;
-        drop(writer);
-        self.begin_write().await
     }
 }
 

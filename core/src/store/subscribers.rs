@@ -52,11 +52,10 @@ pub(super) use insert_columns;
 pub(super) const COLUMNS: usize = 47;
 
 #[cfg(feature = "sqlite")]
-pub(super) const SQLITE_TUPLE: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, coalesce(nullif(?, ''), 'fiber_internet'), ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+pub(super) const SQLITE_TUPLE: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
      ?, ?, ?, ?, datetime(?, 'unixepoch'), datetime(?, 'unixepoch'), datetime(?, 'unixepoch'), \
      datetime(?, 'unixepoch'), ?, ?, ?, datetime(?, 'unixepoch'), ?, ?, ?, ?, ?, ?, ?, ?, \
-     coalesce(datetime(nullif(?, 0), 'unixepoch'), datetime('now')), \
-     coalesce(datetime(nullif(?, 0), 'unixepoch'), datetime('now')), datetime(?, 'unixepoch'), ?, ?)";
+     datetime(?, 'unixepoch'), datetime(?, 'unixepoch'), datetime(?, 'unixepoch'), ?, ?)";
 
 /// One array per column: one statement whatever the number of rows.
 #[cfg(feature = "postgres")]
@@ -65,15 +64,14 @@ pub(super) const POSTGRES_INSERT: &str = concat!(
     insert_columns!(),
     ")
      SELECT id, tenant_id, customer_id, user_id, username, password, password_hash_method, subscriber_number,
-        full_name, email, phone_number, status, coalesce(nullif(service_type, ''), 'fiber_internet'),
+        full_name, email, phone_number, status, service_type,
         bandwidth_profile_id, download_speed_kbps, upload_speed_kbps, static_ipv4::inet, ipv6_prefix::inet,
         vlan_id, nas_identifier, onu_serial, cpe_mac_address, device_metadata::json, service_address,
         service_coordinates::json, site_id, to_timestamp(activation_date), to_timestamp(suspension_date),
         to_timestamp(termination_date), to_timestamp(expiration_date), session_timeout, idle_timeout,
         simultaneous_use, to_timestamp(last_online), total_sessions, total_upload_bytes, total_download_bytes,
         netbox_ip_id, voltha_onu_id, genieacs_device_id, metadata::json, notes,
-        coalesce(to_timestamp(nullif(created_at, 0)), now()),
-        coalesce(to_timestamp(nullif(updated_at, 0)), now()), to_timestamp(deleted_at), created_by, updated_by
+        to_timestamp(created_at), to_timestamp(updated_at), to_timestamp(deleted_at), created_by, updated_by
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[],
         $16::bigint[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::text[], $22::text[],
@@ -112,7 +110,7 @@ statements! {
         sqlite: "UPDATE subscribers SET
             customer_id = $3, user_id = $4, username = $5, password = $6, password_hash_method = $7,
             subscriber_number = $8, full_name = $9, email = $10, phone_number = $11, status = $12,
-            service_type = coalesce(nullif($13, ''), 'fiber_internet'), bandwidth_profile_id = $14,
+            service_type = $13, bandwidth_profile_id = $14,
             download_speed_kbps = $15, upload_speed_kbps = $16, static_ipv4 = $17, ipv6_prefix = $18,
             vlan_id = $19, nas_identifier = $20, onu_serial = $21, cpe_mac_address = $22,
             device_metadata = $23, service_address = $24, service_coordinates = $25, site_id = $26,
@@ -125,7 +123,7 @@ statements! {
         postgres: "UPDATE subscribers SET
             customer_id = $3, user_id = $4, username = $5, password = $6, password_hash_method = $7,
             subscriber_number = $8, full_name = $9, email = $10, phone_number = $11, status = $12,
-            service_type = coalesce(nullif($13, ''), 'fiber_internet'), bandwidth_profile_id = $14,
+            service_type = $13, bandwidth_profile_id = $14,
             download_speed_kbps = $15, upload_speed_kbps = $16, static_ipv4 = $17::inet,
             ipv6_prefix = $18::inet, vlan_id = $19, nas_identifier = $20, onu_serial = $21,
             cpe_mac_address = $22, device_metadata = $23::json, service_address = $24,
@@ -151,6 +149,9 @@ statements! {
             CAST($4 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM users WHERE id = $4)",
     }
 }
+
+/// The schema's default, for a subscriber without one.
+const DEFAULT_SERVICE_TYPE: &str = "fiber_internet";
 
 fn subscriber(row: &Row) -> std::result::Result<Subscriber, sqlx::Error> {
     let mut columns = Columns::of(row);
@@ -205,8 +206,19 @@ fn subscriber(row: &Row) -> std::result::Result<Subscriber, sqlx::Error> {
     })
 }
 
-/// The values of a new row, in the order of `insert_columns`.
-pub(super) fn values(s: &Subscriber) -> [Param<'_>; COLUMNS] {
+fn service_type(subscriber: &Subscriber) -> &str {
+    match subscriber.service_type.as_str() {
+        "" => DEFAULT_SERVICE_TYPE,
+        word => word,
+    }
+}
+
+const fn or_now(time: i64, now: i64) -> i64 {
+    if time == 0 { now } else { time }
+}
+
+/// The values of a new row, in the order of `insert_columns`. `now`: Unix seconds, for times that are not given.
+pub(super) fn values(s: &Subscriber, now: i64) -> [Param<'_>; COLUMNS] {
     [
         Param::from(&s.id),
         Param::from(&s.tenant_id),
@@ -220,7 +232,7 @@ pub(super) fn values(s: &Subscriber) -> [Param<'_>; COLUMNS] {
         Param::from(&s.email),
         Param::from(&s.phone_number),
         Param::from(s.status.as_str()),
-        Param::from(&s.service_type),
+        Param::from(service_type(s)),
         Param::from(&s.bandwidth_profile_id),
         Param::from(s.download_speed_kbps),
         Param::from(s.upload_speed_kbps),
@@ -250,8 +262,8 @@ pub(super) fn values(s: &Subscriber) -> [Param<'_>; COLUMNS] {
         Param::from(&s.genieacs_device_id),
         Param::from(&s.metadata),
         Param::from(&s.notes),
-        Param::from(s.created_at),
-        Param::from(s.updated_at),
+        Param::from(or_now(s.created_at, now)),
+        Param::from(or_now(s.updated_at, now)),
         Param::from(s.deleted_at),
         Param::from(&s.created_by),
         Param::from(&s.updated_by),
@@ -361,7 +373,7 @@ impl Store {
             &s.email,
             &s.phone_number,
             s.status.as_str(),
-            &s.service_type,
+            service_type(s),
             &s.bandwidth_profile_id,
             s.download_speed_kbps,
             s.upload_speed_kbps,

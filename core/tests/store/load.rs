@@ -180,6 +180,13 @@ async fn a_bad_value_does_not_keep_the_base_from_loading(db: &Database) {
         .execute("UPDATE subscribers SET static_ipv4 = '192.0.2.300' WHERE id = 's1'")
         .await;
     assert_eq!(written.is_ok(), db.is_sqlite());
+    if db.is_sqlite() {
+        db.raw("UPDATE subscribers SET username = CAST(x'ff41' AS TEXT) WHERE id = 's1'")
+            .await;
+    }
+    db.execute("UPDATE subscribers SET session_timeout = 4294967296")
+        .await
+        .unwrap_err();
     let base = db.load().await;
     let expected = if db.is_sqlite() {
         None
