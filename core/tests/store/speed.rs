@@ -36,7 +36,8 @@ impl SnapshotSink for Count {
 
 fn row(number: usize) -> Subscriber {
     Subscriber {
-        id: uuid::Uuid::new_v4().to_string(),
+        // As ids that sort by time (UUIDv7) do, and as `ispctl` makes them: one after another.
+        id: format!("0199aaaa-bbbb-7ccc-8ddd-{number:012x}"),
         tenant_id: "t1".to_owned(),
         username: format!("user{number:07}@isp.example"),
         password: Some(format!("cleartext:password-{number}")),
