@@ -117,6 +117,38 @@ BEGIN
         VALUES ('subscriber', OLD.tenant_id, OLD.id, OLD.username);
 END;
 
+-- INSERT OR REPLACE and UPDATE OR REPLACE take rows away without a delete trigger. Without OR REPLACE such a row makes
+-- the statement fail, and what is noted here goes with it.
+CREATE TRIGGER subscribers_feed_insert_replaces BEFORE INSERT ON subscribers
+BEGIN
+    INSERT INTO change_feed (kind, tenant_id, entity_id, old_username)
+        SELECT 'subscriber', s.tenant_id, s.id, s.username FROM subscribers s WHERE s.id = NEW.id
+        UNION
+        SELECT 'subscriber', s.tenant_id, s.id, s.username FROM subscribers s
+        WHERE s.tenant_id = NEW.tenant_id AND s.username = NEW.username AND s.deleted_at IS NULL
+            AND NEW.deleted_at IS NULL
+        UNION
+        SELECT 'subscriber', s.tenant_id, s.id, s.username FROM subscribers s
+        WHERE s.tenant_id = NEW.tenant_id AND s.subscriber_number = NEW.subscriber_number
+            AND s.deleted_at IS NULL AND s.subscriber_number <> '' AND NEW.deleted_at IS NULL;
+END;
+CREATE TRIGGER subscribers_feed_update_replaces BEFORE UPDATE OF id, tenant_id, username, subscriber_number, deleted_at
+    ON subscribers
+    WHEN (NEW.id, NEW.tenant_id, NEW.username, NEW.subscriber_number, NEW.deleted_at)
+        IS NOT (OLD.id, OLD.tenant_id, OLD.username, OLD.subscriber_number, OLD.deleted_at)
+BEGIN
+    INSERT INTO change_feed (kind, tenant_id, entity_id, old_username)
+        SELECT 'subscriber', s.tenant_id, s.id, s.username FROM subscribers s WHERE s.id = NEW.id AND s.id <> OLD.id
+        UNION
+        SELECT 'subscriber', s.tenant_id, s.id, s.username FROM subscribers s
+        WHERE s.tenant_id = NEW.tenant_id AND s.username = NEW.username AND s.deleted_at IS NULL
+            AND NEW.deleted_at IS NULL AND s.id <> OLD.id
+        UNION
+        SELECT 'subscriber', s.tenant_id, s.id, s.username FROM subscribers s
+        WHERE s.tenant_id = NEW.tenant_id AND s.subscriber_number = NEW.subscriber_number
+            AND s.deleted_at IS NULL AND s.subscriber_number <> '' AND NEW.deleted_at IS NULL AND s.id <> OLD.id;
+END;
+
 CREATE TRIGGER subscriber_network_profiles_feed_insert AFTER INSERT ON subscriber_network_profiles
 BEGIN
     INSERT INTO change_feed (kind, tenant_id, entity_id) VALUES ('subscriber', NEW.tenant_id, NEW.subscriber_id);

@@ -226,8 +226,14 @@ impl ChangeFeed {
                 return Ok(Feed::Lost);
             }
             position.get_or_insert_with(|| FeedPosition(format!("{here}/{now}")));
-            if let Some(change) = change(&mut columns).attempt(attempt)? {
-                changes.push(change);
+            match change(&mut columns) {
+                Ok(change) => changes.extend(change),
+                // A name that is no text (SQLite takes any bytes) must not stop the feed for all.
+                Err(sqlx::Error::ColumnDecode { index, source }) => {
+                    tracing::error!(column = index, "a change cannot be read: {source}");
+                    return Ok(Feed::Lost);
+                }
+                Err(error) => return Err(StoreError::from_sqlx(attempt(), error)),
             }
         }
         let Some(position) = position.filter(|_| changes.len() <= limit as usize) else {

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+#[cfg(feature = "sqlite")]
+use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 
 use super::error::Attempt as _;
@@ -165,13 +167,17 @@ type Driver<T> = std::result::Result<T, sqlx::Error>;
 
 async fn catalog(tx: &mut Tx, sink: &mut dyn SnapshotSink) -> Driver<()> {
     for row in tx.link().all(TENANTS, &[]).await? {
-        sink.tenant(tenants::tenant(&row)?);
+        if let Some(tenant) = readable("tenants", &row, tenants::tenant)? {
+            sink.tenant(tenant);
+        }
     }
     for row in tx.link().all(PLANS, &[]).await? {
-        sink.plan(plans::plan(&row)?);
+        if let Some(plan) = readable("radius_bandwidth_profiles", &row, plans::plan)? {
+            sink.plan(plan);
+        }
     }
     for row in tx.link().all(NAS, &[]).await? {
-        if let Some(nas) = nas_record(&row)? {
+        if let Some(nas) = readable("nas", &row, nas_record)?.flatten() {
             sink.nas(nas);
         }
     }
@@ -189,11 +195,29 @@ async fn subscribers(tx: &mut Tx, sql: Sql, ids: Option<&str>, sink: &mut dyn Sn
                 .into_iter()
                 .for_each(|loaded| sink.subscriber(loaded.into())),
             #[cfg(feature = "postgres")]
-            Row::Postgres(_) => sink.subscriber(loaded(row)?.into()),
+            Row::Postgres(_) => {
+                if let Some(loaded) = readable("subscribers", row, loaded)? {
+                    sink.subscriber(loaded.into());
+                }
+            }
         }
         Ok(())
     });
     each.await
+}
+
+/// `None`, and a word about it, for a row that another tool wrote past the schema's checks: it must cost only itself,
+/// not the load of all others. What is not handed on is not served.
+fn readable<T>(table: &str, row: &Row, read: impl FnOnce(&Row) -> Driver<T>) -> Driver<Option<T>> {
+    let (column, reason) = match read(row) {
+        Ok(value) => return Ok(Some(value)),
+        Err(sqlx::Error::ColumnDecode { index, source }) => (index, source),
+        Err(sqlx::Error::Decode(source)) => ("radcheck or radreply".to_owned(), source),
+        Err(error) => return Err(error),
+    };
+    let id = Columns::of(row).id();
+    tracing::error!(table, id, column, "row left out, it cannot be read: {reason}");
+    Ok(None)
 }
 
 /// `None` for a NAS known by host name only (another tool's row): no packet can be told to come from it.
@@ -247,10 +271,23 @@ struct Loaded {
 /// Id, attribute, operator, value.
 type RawRows = Vec<(i64, String, String, String)>;
 
-/// Some hundred subscribers.
+/// Some hundred subscribers; on the same terms as [`readable`].
 #[cfg(feature = "sqlite")]
 fn chunk(row: &Row) -> Driver<Vec<Loaded>> {
-    json(Some(&Columns::of(row).lossy()?))
+    let text = Columns::of(row).lossy()?;
+    if let Ok(all) = serde_json::from_str(&text) {
+        return Ok(all);
+    }
+    let each: Vec<serde_json::Value> = json(Some(&text))?;
+    let readable = each.into_iter().filter_map(|fields| {
+        let id = fields[0].as_str().unwrap_or_default().to_owned();
+        Loaded::deserialize(fields)
+            .inspect_err(|error| {
+                tracing::error!(table = "subscribers", id, "row left out, it cannot be read: {error}");
+            })
+            .ok()
+    });
+    Ok(readable.collect())
 }
 
 fn json<T: DeserializeOwned + Default>(text: Option<&str>) -> Driver<T> {

@@ -192,6 +192,14 @@ impl<'r> Columns<'r> {
         get!(self, String)
     }
 
+    /// The first column, for a message about a row: text or number, empty if unreadable.
+    pub(super) fn id(mut self) -> String {
+        self.text().unwrap_or_else(|_| {
+            self.next = 0;
+            self.number::<i64>().map_or_else(|_| String::new(), |id| id.to_string())
+        })
+    }
+
     pub(super) fn opt_text(&mut self) -> Result<Option<String>> {
         get!(self, Option<String>)
     }
