@@ -6,7 +6,9 @@
 -- username: now, or once that subscriber is added or renamed to it. Where subscriber_id is given it decides, and a
 -- renamed subscriber takes its rows along.
 --
--- radacct.start_reported tells a session start the NAS reported from one reckoned from Acct-Session-Time.
+-- radacct: what one tenant's NAS sends never touches a session of another tenant, whatever Acct-Session-Id it uses.
+-- start_reported tells a session start the NAS reported from one reckoned from Acct-Session-Time, stop_inferred a stop
+-- taken from a restart of the NAS from one it reported.
 -- radpostauth.pass is there for tools that select it and can hold nothing: no password is ever written down.
 -- nasreload remembers when a NAS last restarted, so that a late packet cannot reopen what the restart ended.
 -- The group tables and radusergroup are for other tools; the decision does not read them.
@@ -107,9 +109,9 @@ CREATE TABLE radacct (
     nasipaddress        inet NOT NULL,
     nasportid           text,
     nasporttype         text,
-    acctstarttime       timestamptz,
-    acctupdatetime      timestamptz,
-    acctstoptime        timestamptz,
+    acctstarttime       timestamptz CHECK (isfinite(acctstarttime)),
+    acctupdatetime      timestamptz CHECK (isfinite(acctupdatetime)),
+    acctstoptime        timestamptz CHECK (isfinite(acctstoptime)),
     acctinterval        bigint,
     acctsessiontime     bigint,
     acctauthentic       text,
@@ -131,9 +133,10 @@ CREATE TABLE radacct (
     tenant_id           text REFERENCES tenants (id) ON DELETE SET NULL,
     subscriber_id       text REFERENCES subscribers (id) ON DELETE SET NULL,
     start_reported      boolean NOT NULL DEFAULT false,
+    stop_inferred       boolean NOT NULL DEFAULT false,
     created_at          timestamptz NOT NULL DEFAULT now()
 );
-CREATE UNIQUE INDEX radacct_acctuniqueid_key ON radacct (acctuniqueid);
+CREATE UNIQUE INDEX radacct_acctuniqueid_key ON radacct (acctuniqueid, coalesce(tenant_id, ''));
 CREATE INDEX radacct_bulk_close ON radacct (nasipaddress, acctstarttime) WHERE acctstoptime IS NULL;
 CREATE INDEX radacct_open_username_idx ON radacct (username) WHERE acctstoptime IS NULL;
 CREATE INDEX radacct_start_user_idx ON radacct (acctstarttime, username);
@@ -191,7 +194,7 @@ CREATE INDEX radusergroup_username ON radusergroup (username);
 
 CREATE TABLE nasreload (
     nasipaddress inet NOT NULL,
-    reloadtime   timestamptz NOT NULL,
+    reloadtime   timestamptz NOT NULL CHECK (isfinite(reloadtime)),
     tenant_id    text
 );
 CREATE UNIQUE INDEX nasreload_key ON nasreload (nasipaddress, coalesce(tenant_id, ''));

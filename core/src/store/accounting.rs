@@ -3,7 +3,8 @@
 //! A batch may hold retransmissions, records out of order and records of sessions that were never started here. The
 //! row of a session comes out the same in whatever order its records arrive: counters take the maximum, the start is
 //! the one a Start reported (else the earliest that can be reckoned), a Stop closes for good. Accounting-On and -Off
-//! close what the NAS had open; a Stop the NAS did send still corrects time and cause of such a closure.
+//! close what the NAS had open and was not heard of since; a Stop the NAS did send still corrects time and cause of
+//! such a closure, and an Interim-Update from after it shows that the session went on.
 
 use std::collections::HashSet;
 
@@ -18,6 +19,9 @@ use crate::accounting::{AccountingRecord, AcctStatusType};
 
 /// Last second SQLite can write as a date.
 const END_OF_TIME: i64 = 253_402_300_799;
+
+/// 4 EiB: a century at 10 Gbit/s, a year at a terabit.
+const MOST_OCTETS: i64 = 1 << 62;
 
 macro_rules! columns {
     () => {
@@ -46,10 +50,12 @@ macro_rules! first {
     };
 }
 
-/// A closure by Accounting-On or -Off is our inference; a Stop is what the NAS saw.
-macro_rules! inferred_close {
+/// A closure by Accounting-On or -Off is our inference, which a later word of the same session proves wrong. A Start, or
+/// what counts from after the closure, is of another session.
+macro_rules! goes_on {
     () => {
-        "(radacct.acctterminatecause = 'NAS-Reboot' AND excluded.acctterminatecause IS DISTINCT FROM 'NAS-Reboot')"
+        "(radacct.stop_inferred AND excluded.acctstoptime IS NULL AND NOT excluded.start_reported
+            AND excluded.acctupdatetime > radacct.acctstoptime AND excluded.acctstarttime <= radacct.acctstoptime)"
     };
 }
 
@@ -58,7 +64,7 @@ macro_rules! merge {
     ($least:literal, $greatest:literal, $or:literal, $interval:literal) => {
         concat!(
             "
-            ON CONFLICT (acctuniqueid) DO UPDATE SET
+            ON CONFLICT (acctuniqueid, coalesce(tenant_id, '')) DO UPDATE SET
             acctstarttime = CASE
                 WHEN radacct.acctstarttime IS NULL THEN excluded.acctstarttime
                 WHEN radacct.start_reported = excluded.start_reported
@@ -81,20 +87,25 @@ macro_rules! merge {
             $greatest,
             "(coalesce(radacct.acctupdatetime, excluded.acctupdatetime), excluded.acctupdatetime),
             acctstoptime = CASE
+                WHEN ",
+            goes_on!(),
+            " THEN NULL
                 WHEN excluded.acctstoptime IS NULL THEN radacct.acctstoptime
-                WHEN radacct.acctstoptime IS NULL OR ",
-            inferred_close!(),
-            " THEN excluded.acctstoptime
+                WHEN radacct.acctstoptime IS NULL OR radacct.stop_inferred THEN excluded.acctstoptime
                 ELSE ",
             $least,
             "(radacct.acctstoptime, excluded.acctstoptime) END,
             acctterminatecause = CASE
+                WHEN ",
+            goes_on!(),
+            " THEN NULL
                 WHEN excluded.acctstoptime IS NULL THEN radacct.acctterminatecause
-                WHEN radacct.acctstoptime IS NULL OR ",
-            inferred_close!(),
-            "
+                WHEN radacct.acctstoptime IS NULL OR radacct.stop_inferred
                     OR excluded.acctstoptime < radacct.acctstoptime THEN excluded.acctterminatecause
                 ELSE coalesce(radacct.acctterminatecause, excluded.acctterminatecause) END,
+            stop_inferred = radacct.stop_inferred AND excluded.acctstoptime IS NULL AND NOT ",
+            goes_on!(),
+            ",
             acctsessiontime = ",
             $greatest,
             "(coalesce(radacct.acctsessiontime, 0), excluded.acctsessiontime),
@@ -104,7 +115,7 @@ macro_rules! merge {
             acctoutputoctets = ",
             $greatest,
             "(coalesce(radacct.acctoutputoctets, 0), excluded.acctoutputoctets)",
-            first!("connectinfo_start", "connectinfo_stop", "tenant_id", "subscriber_id"),
+            first!("connectinfo_start", "connectinfo_stop", "subscriber_id"),
             latest!(
                 "username",
                 "realm",
@@ -163,32 +174,47 @@ statements! {
     }
     /// A record that comes after the restart that ended its session must not leave the session open.
     CLOSE_LATE {
-        sqlite: "UPDATE radacct SET acctstoptime = n.reloadtime, acctterminatecause = 'NAS-Reboot' FROM nasreload n
-            WHERE acctuniqueid IN (SELECT value ->> 'unique_id' FROM json_each($1)) AND acctstoptime IS NULL
-                AND n.nasipaddress = radacct.nasipaddress AND n.tenant_id IS NOT DISTINCT FROM radacct.tenant_id
-                AND acctstarttime < n.reloadtime",
-        postgres: "UPDATE radacct SET acctstoptime = n.reloadtime, acctterminatecause = 'NAS-Reboot' FROM nasreload n
-            WHERE acctuniqueid IN (SELECT r ->> 'unique_id' FROM json_array_elements($1::json) r)
+        sqlite: "UPDATE radacct SET acctstoptime = n.reloadtime, acctterminatecause = 'NAS-Reboot', stop_inferred = 1
+            FROM json_each($1) r, nasreload n
+            WHERE acctuniqueid = r.value ->> 'unique_id'
+                AND coalesce(radacct.tenant_id, '') = coalesce((SELECT id FROM tenants WHERE id = r.value ->> 'tenant'), '')
                 AND acctstoptime IS NULL
                 AND n.nasipaddress = radacct.nasipaddress AND n.tenant_id IS NOT DISTINCT FROM radacct.tenant_id
-                AND acctstarttime < n.reloadtime",
+                AND acctstarttime < n.reloadtime AND acctupdatetime <= n.reloadtime",
+        postgres: "UPDATE radacct SET acctstoptime = n.reloadtime, acctterminatecause = 'NAS-Reboot',
+                stop_inferred = true
+            FROM json_to_recordset($1::json) AS r (unique_id text, tenant text), nasreload n
+            WHERE acctuniqueid = r.unique_id
+                AND coalesce(radacct.tenant_id, '') = coalesce((SELECT id FROM tenants WHERE id = r.tenant), '')
+                AND acctstoptime IS NULL
+                AND n.nasipaddress = radacct.nasipaddress AND n.tenant_id IS NOT DISTINCT FROM radacct.tenant_id
+                AND acctstarttime < n.reloadtime AND acctupdatetime <= n.reloadtime",
     }
-    /// Hits no row if this restart, or a later one, is known.
+    /// Hits no row if this restart, or a later one, is known. A restart is over when it is reported: a clock that is
+    /// ahead must not end what is yet to begin.
     RELOAD {
-        sqlite: "INSERT INTO nasreload (nasipaddress, reloadtime, tenant_id) VALUES ($1, datetime($2, 'unixepoch'), $3)
+        sqlite: "INSERT INTO nasreload (nasipaddress, tenant_id, reloadtime)
+            VALUES ($1, $2, datetime(min($3, unixepoch()), 'unixepoch'))
             ON CONFLICT (nasipaddress, coalesce(tenant_id, '')) DO UPDATE SET reloadtime = excluded.reloadtime
             WHERE nasreload.reloadtime < excluded.reloadtime",
-        postgres: "INSERT INTO nasreload (nasipaddress, reloadtime, tenant_id) VALUES ($1::inet, to_timestamp($2), $3)
+        postgres: "INSERT INTO nasreload (nasipaddress, tenant_id, reloadtime)
+            VALUES ($1::inet, $2, least(to_timestamp($3), date_trunc('second', now())))
             ON CONFLICT (nasipaddress, coalesce(tenant_id, '')) DO UPDATE SET reloadtime = excluded.reloadtime
             WHERE nasreload.reloadtime < excluded.reloadtime",
     }
     CLOSE_ALL {
-        sqlite: "UPDATE radacct SET acctstoptime = datetime($2, 'unixepoch'), acctterminatecause = 'NAS-Reboot'
-            WHERE nasipaddress = $1 AND tenant_id IS NOT DISTINCT FROM $3 AND acctstoptime IS NULL
-                AND acctstarttime <= datetime($2, 'unixepoch')",
-        postgres: "UPDATE radacct SET acctstoptime = to_timestamp($2), acctterminatecause = 'NAS-Reboot'
-            WHERE nasipaddress = $1::inet AND tenant_id IS NOT DISTINCT FROM $3 AND acctstoptime IS NULL
-                AND acctstarttime <= to_timestamp($2)",
+        sqlite: "UPDATE radacct SET acctstoptime = n.reloadtime, acctterminatecause = 'NAS-Reboot', stop_inferred = 1
+            FROM nasreload n
+            WHERE n.nasipaddress = $1 AND n.tenant_id IS NOT DISTINCT FROM $2
+                AND radacct.nasipaddress = $1 AND radacct.tenant_id IS NOT DISTINCT FROM $2 AND acctstoptime IS NULL
+                AND acctstarttime <= n.reloadtime AND acctupdatetime <= n.reloadtime",
+        postgres: "UPDATE radacct SET acctstoptime = n.reloadtime, acctterminatecause = 'NAS-Reboot',
+                stop_inferred = true
+            FROM nasreload n
+            WHERE n.nasipaddress = $1::inet AND n.tenant_id IS NOT DISTINCT FROM $2
+                AND radacct.nasipaddress = $1::inet AND radacct.tenant_id IS NOT DISTINCT FROM $2
+                AND acctstoptime IS NULL
+                AND acctstarttime <= n.reloadtime AND acctupdatetime <= n.reloadtime",
     }
 }
 
@@ -234,6 +260,7 @@ impl<'a> From<&'a AccountingRecord> for Row<'a> {
         let stopped = r.status == AcctStatusType::Stop;
         let since_start = if started { 0 } else { r.session_time.unwrap_or_default() };
         let connect_info = opt_storable(r.connect_info.as_deref());
+        let (input, output) = octets(r);
         Self {
             session: storable(&r.acct_session_id),
             unique_id: &r.acct_unique_id,
@@ -249,8 +276,8 @@ impl<'a> From<&'a AccountingRecord> for Row<'a> {
             authentic: opt_storable(r.authentic.as_deref()),
             connect_start: connect_info.clone().filter(|_| started),
             connect_stop: connect_info.filter(|_| stopped),
-            input: octets(r.input_octets),
-            output: octets(r.output_octets),
+            input,
+            output,
             called: opt_storable(r.called_station_id.as_deref()),
             calling: opt_storable(r.calling_station_id.as_deref()),
             cause: opt_storable(r.terminate_cause.as_deref()).filter(|_| stopped),
@@ -273,8 +300,24 @@ fn event_time(record: &AccountingRecord) -> i64 {
     record.event_time.clamp(0, END_OF_TIME)
 }
 
-fn octets(count: Option<u64>) -> i64 {
-    i64::try_from(count.unwrap_or_default()).unwrap_or(i64::MAX)
+/// Counters no line can reach come from a broken gigaword. Taken, they would stay: counters never go down.
+fn octets(r: &AccountingRecord) -> (i64, i64) {
+    let believable = |count: Option<u64>| {
+        i64::try_from(count.unwrap_or_default())
+            .ok()
+            .filter(|n| *n <= MOST_OCTETS)
+    };
+    if let (Some(input), Some(output)) = (believable(r.input_octets), believable(r.output_octets)) {
+        return (input, output);
+    }
+    tracing::warn!(
+        nas = %r.nas_ip_address,
+        acct_unique_id = r.acct_unique_id,
+        input_octets = r.input_octets,
+        output_octets = r.output_octets,
+        "octet counts of an accounting record ignored: no line carries that much"
+    );
+    (0, 0)
 }
 
 /// A part of a batch that one statement can take.
@@ -343,9 +386,9 @@ async fn merge(tx: &mut Tx, records: &[&AccountingRecord]) -> std::result::Resul
 
 async fn reload(tx: &mut Tx, record: &AccountingRecord) -> std::result::Result<(), sqlx::Error> {
     let nas = record.nas_ip_address.to_string();
-    let params = params![&nas, event_time(record), &record.tenant_id];
-    if tx.link().execute(RELOAD, params).await? > 0 {
-        tx.link().execute(CLOSE_ALL, params).await?;
+    let reload = params![&nas, &record.tenant_id, event_time(record)];
+    if tx.link().execute(RELOAD, reload).await? > 0 {
+        tx.link().execute(CLOSE_ALL, params![&nas, &record.tenant_id]).await?;
     }
     Ok(())
 }
