@@ -22,6 +22,8 @@ mod feed;
 mod feed_hazards;
 #[path = "store/foreign_writers.rs"]
 mod foreign_writers;
+#[path = "store/hazards.rs"]
+mod hazards;
 #[path = "store/import.rs"]
 mod import;
 #[path = "store/load.rs"]

@@ -153,7 +153,12 @@ impl Store {
     pub async fn connect(url: &str, connections: u32, create: bool) -> Result<Self> {
         #[cfg(not(feature = "sqlite"))]
         let _ = create;
-        let backend = match url.split_once(':').map(|(scheme, _)| scheme) {
+        // Without "//" the whole of `postgres:/user:password@host/db` would be the name of a database.
+        let scheme = match url.split_once(':') {
+            Some((scheme, rest)) if scheme == "sqlite" || rest.starts_with("//") => Some(scheme),
+            _ => None,
+        };
+        let backend = match scheme {
             #[cfg(feature = "sqlite")]
             Some("sqlite") => Backend::Sqlite(sqlite::SqliteStore::connect(url, connections, create).await?),
             #[cfg(feature = "postgres")]

@@ -44,6 +44,12 @@ impl PgStore {
             .map_err(|error| StoreError::Url(error.to_string()))?
             .options([("statement_timeout", STATEMENT_TIMEOUT)])
             .disable_statement_logging();
+        // What such a URL calls the database holds the password, and every message would show it.
+        if options.get_database().is_some_and(|name| name.contains(['@', ':'])) {
+            return Err(StoreError::Url(
+                "the database name has an '@' or ':' in it: is a '/' in the password not written as %2F?".to_owned(),
+            ));
+        }
         let options = match options.get_application_name() {
             Some(_) => options,
             None => options.application_name("isp-core"),

@@ -1,6 +1,7 @@
 //! SQLite: one writer connection, a few readers, one file.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::OpenOptions;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -53,10 +54,12 @@ impl SqliteStore {
         if !create && !path.exists() {
             return Err(failed("no such file; `ispctl migrate` makes it".to_owned()));
         }
+        if create {
+            make(&path).map_err(|error| failed(error.to_string()))?;
+        }
         // FULL: a commit is on disk when it returns, which is what an accounting answer promises.
         let writer_options = options
             .clone()
-            .create_if_missing(create)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
         let writer = pool(1)
@@ -147,6 +150,15 @@ impl DatabaseFile {
     /// Part of a feed position: a database restored from a copy is another file.
     pub(super) fn tag(&self) -> String {
         format!("{:x}.{:x}", self.device, self.inode)
+    }
+}
+
+/// Passwords are in it: for its owner alone. SQLite gives the files beside it the same mode.
+fn make(path: &Path) -> std::io::Result<()> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 
