@@ -123,11 +123,11 @@ CREATE TRIGGER subscribers_feed_insert_replaces BEFORE INSERT ON subscribers
 BEGIN
     INSERT INTO change_feed (kind, tenant_id, entity_id, old_username)
         SELECT 'subscriber', s.tenant_id, s.id, s.username FROM subscribers s WHERE s.id = NEW.id
-        UNION
+        UNION ALL
         SELECT 'subscriber', s.tenant_id, s.id, s.username FROM subscribers s
         WHERE s.tenant_id = NEW.tenant_id AND s.username = NEW.username AND s.deleted_at IS NULL
             AND NEW.deleted_at IS NULL
-        UNION
+        UNION ALL
         SELECT 'subscriber', s.tenant_id, s.id, s.username FROM subscribers s
         WHERE s.tenant_id = NEW.tenant_id AND s.subscriber_number = NEW.subscriber_number
             AND s.deleted_at IS NULL AND s.subscriber_number <> '' AND NEW.deleted_at IS NULL;
@@ -139,11 +139,11 @@ CREATE TRIGGER subscribers_feed_update_replaces BEFORE UPDATE OF id, tenant_id, 
 BEGIN
     INSERT INTO change_feed (kind, tenant_id, entity_id, old_username)
         SELECT 'subscriber', s.tenant_id, s.id, s.username FROM subscribers s WHERE s.id = NEW.id AND s.id <> OLD.id
-        UNION
+        UNION ALL
         SELECT 'subscriber', s.tenant_id, s.id, s.username FROM subscribers s
         WHERE s.tenant_id = NEW.tenant_id AND s.username = NEW.username AND s.deleted_at IS NULL
             AND NEW.deleted_at IS NULL AND s.id <> OLD.id
-        UNION
+        UNION ALL
         SELECT 'subscriber', s.tenant_id, s.id, s.username FROM subscribers s
         WHERE s.tenant_id = NEW.tenant_id AND s.subscriber_number = NEW.subscriber_number
             AND s.deleted_at IS NULL AND s.subscriber_number <> '' AND NEW.deleted_at IS NULL AND s.id <> OLD.id;
