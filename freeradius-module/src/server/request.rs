@@ -110,7 +110,7 @@ impl<'r> Rows<'r> {
         // SAFETY: rows: the list is ours alone; the texts are NUL-terminated and copied.
         let built =
             unsafe { sys::rlm_rust_pairs_append_row(owner, first, attribute.as_ptr(), op.as_ptr(), value.as_ptr()) };
-        if built { Ok(()) } else { Err(last_error()) }
+        if built { Ok(()) } else { Err(UNFIT.to_owned()) }
     }
 }
 
@@ -120,6 +120,10 @@ impl Drop for Rows<'_> {
         unsafe { sys::fr_pair_list_free(&raw mut self.first) };
     }
 }
+
+/// Why a row is refused. The server's own words would quote the value.
+const UNFIT: &str = "the server knows no such attribute, or the operator or the value does not fit it (the value is not \
+                     shown: it may be a secret)";
 
 /// A request, for as long as the hook it was handed to runs, on that hook's thread.
 pub(super) struct RequestRef<'r> {

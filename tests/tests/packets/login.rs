@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use e2e::database::Database;
 use e2e::eapol::{self, Eap};
 use e2e::on_both_databases;
 use e2e::radclient::{Method, login};
@@ -175,11 +176,64 @@ on_both_databases! {
 
 #[test]
 fn passwords_sealed_under_a_key_that_is_gone_are_refused_and_said_so() {
-    let database = e2e::database::Database::sqlite().seeded();
+    let database = Database::sqlite().seeded();
     database.add("alice");
     let other = database.key_file().with_file_name("other-keys");
     isp_core::secret::KeyRing::create(&other).unwrap();
     let server = e2e::radiusd::configure(database.url()).key_file(&other).start();
     assert!(!login(Method::Pap, "alice", PASSWORD).ask(&server).accepted());
     assert_recorded(&database, "alice", "password_unreadable");
+}
+
+/// RFC 2865 section 5.33: every Proxy-State comes back, in order, whatever the answer.
+#[test]
+fn a_refusal_keeps_the_proxy_state() {
+    let database = Database::sqlite().seeded();
+    database.add("alice");
+    let server = server_on(&database).start();
+    for (password, code) in [(PASSWORD, "Access-Accept"), ("wrong", "Access-Reject")] {
+        let answer = login(Method::Pap, "alice", password)
+            .octets(33, b"first")
+            .octets(33, b"second")
+            .ask(&server);
+        assert_eq!(answer.code, code);
+        assert_eq!(
+            answer.values("Proxy-State"),
+            ["0x6669727374", "0x7365636f6e64"],
+            "{answer:?}"
+        );
+    }
+}
+
+/// After a power cut everybody dials at once: more slow hashes than can be verified at a time. Nothing is known of those
+/// passwords, so that nothing is said of them.
+#[test]
+fn a_burst_of_slow_hashes_refuses_nobody() {
+    const MANY: usize = 24;
+    let database = Database::sqlite().seeded();
+    database.add_with("slow", Scheme::Bcrypt, |_| {});
+    for n in 0..MANY {
+        database.add(&format!("slow{n}"));
+    }
+    database.execute(
+        "UPDATE subscribers SET (password, password_hash_method) =
+             (SELECT password, password_hash_method FROM subscribers WHERE username = 'slow')",
+    );
+    let server = server_on(&database).start();
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let logins: Vec<_> = (0..MANY)
+            .map(|n| {
+                let server = &server;
+                scope.spawn(move || {
+                    login(Method::Pap, &format!("slow{n}"), PASSWORD)
+                        .impatient()
+                        .send(server)
+                })
+            })
+            .collect();
+        logins.into_iter().map(|login| login.join().unwrap()).collect()
+    });
+    let refused = answers.iter().flatten().filter(|answer| !answer.accepted()).count();
+    assert_eq!(refused, 0, "{answers:?}");
+    assert!(answers.iter().flatten().any(e2e::radclient::Answer::accepted));
 }

@@ -1,6 +1,7 @@
 //! What an Access-Accept carries, exactly.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use e2e::database::Database;
 use e2e::on_both_databases;
@@ -189,6 +190,16 @@ fn a_row_that_the_server_cannot_build_is_refused_and_named() {
     let server = server_on(&database).start();
     assert!(!login(Method::Pap, "alice", PASSWORD).ask(&server).accepted());
     assert_recorded(&database, "alice", "bad_attribute");
+
+    // A value in the wrong row may be a password: it is not quoted.
+    let bob = database.add("bobby");
+    database.add_row(Check, &bob, "Session-Timeout", ":=", "s3cret-in-the-wrong-row");
+    e2e::wait_for("the row counts", Duration::from_secs(2), || {
+        server.log().contains("radcheck row")
+    });
+    assert!(!login(Method::Pap, "bobby", PASSWORD).ask(&server).accepted());
+    assert_recorded(&database, "bobby", "bad_attribute");
+    assert!(!server.log().contains("s3cret-in-the-wrong-row"), "{}", server.log());
     let log = server.log();
     assert!(log.contains("Framed-IP-Adress"), "the log names the attribute\n{log}");
     assert!(
