@@ -22,7 +22,8 @@ pub enum StoreError {
     #[error("the database schema is at version {found}, this build needs {wanted}: run `ispctl migrate`")]
     SchemaOld { found: i64, wanted: i64 },
     #[error(
-        "the database schema is at version {found}, this build knows {wanted} at most: install the version that ran `ispctl migrate`"
+        "the database schema is at version {found}, this build knows {wanted} at most: \
+         install the version that ran `ispctl migrate`"
     )]
     SchemaNew { found: i64, wanted: i64 },
     #[error("schema version {version} was not made by this build's migration of that number")]

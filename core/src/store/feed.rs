@@ -71,7 +71,7 @@ statements! {
                 SELECT * FROM (
                     SELECT * FROM change_feed WHERE txid >= pg_snapshot_xmax($1::pg_snapshot)
                     UNION ALL
-                    SELECT * FROM change_feed WHERE txid IN (SELECT pg_snapshot_xip($1::pg_snapshot))) unseen
+                    SELECT * FROM change_feed WHERE txid = ANY (ARRAY(SELECT pg_snapshot_xip($1::pg_snapshot)))) unseen
                 LIMIT $2) f ON true
             ORDER BY f.seq"),
     }
@@ -109,7 +109,8 @@ statements! {
     }
 }
 
-/// Follows the change feed from a position on. Survives nothing: on an error, open a new one at [`ChangeFeed::position`].
+/// Follows the change feed from a position on. Survives nothing: after an error, open a new one at
+/// [`ChangeFeed::position`].
 pub struct ChangeFeed {
     source: Source,
     position: FeedPosition,

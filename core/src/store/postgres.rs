@@ -105,14 +105,16 @@ impl PgStore {
         bounded(async { connecting.connect().await }).await
     }
 
-    /// A pool of one for a listener, so that it never starves the statements of the others.
+    /// A pool of one for a listener, so that it never starves the statements of the others. Its one query must be
+    /// planned for its position each time: a plan for any position would read the whole feed.
     pub(super) async fn listener_pool(&self) -> Result<PgPool, sqlx::Error> {
+        let options = self.options.as_ref().clone();
         PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(CONNECT_TIMEOUT)
             .max_lifetime(None)
             .idle_timeout(None)
-            .connect_with(self.options.as_ref().clone())
+            .connect_with(options.options([("plan_cache_mode", "force_custom_plan")]))
             .await
     }
 }

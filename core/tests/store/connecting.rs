@@ -71,11 +71,12 @@ fn a_file_that_is_no_database_is_refused() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_reported_without_the_password() {
-    // Bound and never listened on: nobody else can take the port, nobody answers.
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = socket.local_addr().unwrap().port();
+fn a_server_that_hangs_up_is_reported_without_the_password() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || listener.accept().map(drop));
     let error = refused(&format!("postgres://isp:hunter2@127.0.0.1:{port}/isp"));
+    server.join().unwrap().unwrap();
     assert!(error.is_transient(), "{error:?}");
     let text = format!("{error} {error:?}");
     assert!(
