@@ -1,6 +1,7 @@
 //! A real server: free ports, its own directory, gone when the test is over.
 
 use std::fmt::Write as _;
+use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -366,7 +367,12 @@ impl Drop for Process {
                 let _ = child.kill();
                 let _ = child.wait();
             }
-            Running::Daemon { pid: Some(pid), .. } if !gone(*pid) => signal(*pid, "KILL"),
+            // A panic here, while a failed test unwinds, would abort the run and leave all its servers behind.
+            Running::Daemon { pid: Some(pid), .. } if !gone(*pid) => {
+                if let Err(why) = try_signal(*pid, "KILL") {
+                    eprintln!("the server {pid} is left running: {why}");
+                }
+            }
             Running::Daemon { .. } => {}
         }
     }
@@ -454,10 +460,17 @@ impl Radiusd {
 
 /// Send a signal by name to a process that the test started.
 pub fn signal(pid: u32, name: &str) {
+    try_signal(pid, name).unwrap();
+}
+
+fn try_signal(pid: u32, name: &str) -> io::Result<()> {
     let status = Command::new("kill")
         .arg(format!("-{name}"))
         .arg(pid.to_string())
-        .status()
-        .unwrap();
-    assert!(status.success(), "kill -{name} {pid}");
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("kill -{name} {pid}: {status}")))
+    }
 }
