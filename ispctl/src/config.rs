@@ -15,6 +15,9 @@ use tracing::level_filters::LevelFilter;
 /// Read where `--config` and `ISP_CONFIG` name no other; may be missing.
 pub(crate) const DEFAULT_FILE: &str = "/etc/ispctl/ispctl.toml";
 
+/// Said of a URL without showing any of it: there is no telling what of it is a password.
+const NO_DATABASE_URL: &str = "a database URL begins with sqlite:, postgres:// or postgresql:// (the one that is set is not shown: it may hold a password)";
+
 /// The settings that hold for every command, as the command line and the environment give them.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Settings (also in the configuration file)")]
@@ -105,6 +108,8 @@ pub(crate) enum ConfigError {
          file, into ISP_DATABASE_URL, or the password into ~/.pgpass"
     )]
     PasswordInArguments,
+    #[error("--database-url or ISP_DATABASE_URL: {NO_DATABASE_URL}")]
+    DatabaseUrl,
     #[error("--log or ISP_LOG: {0}")]
     Log(String),
     #[error(
@@ -125,6 +130,9 @@ impl Settings {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let given_path = |path: &Option<OsString>| path.clone().filter(|path| !path.is_empty()).map(PathBuf::from);
         let url = given(&flags.database_url).map(Secret::new);
+        if url.as_ref().is_some_and(|url| !is_database_url(url.expose())) {
+            return Err(ConfigError::DatabaseUrl);
+        }
         if url_in_arguments && url.as_ref().is_some_and(|url| holds_password(url.expose())) {
             return Err(ConfigError::PasswordInArguments);
         }
@@ -144,7 +152,7 @@ impl Settings {
         let mut warnings = Vec::new();
         if let Some(SecretText(url)) = &file.database_url
             && holds_password(url.expose())
-            && std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
+            && readable_by_all(path)
         {
             warnings.push(format!(
                 "{path} holds the database's password and every user can read it: chmod o-rwx {path}",
@@ -156,6 +164,20 @@ impl Settings {
             line: line_of_key(&text, key),
             problem: format!("{key}: {problem}"),
         };
+        if let Some(SecretText(url)) = &file.database_url
+            && !is_database_url(url.expose())
+        {
+            return Err(bad("database_url", NO_DATABASE_URL.to_owned()));
+        }
+        let url = url.or(file.database_url.map(|SecretText(url)| url));
+        if let Some(database) = url.as_ref().and_then(|url| sqlite_file(url.expose()))
+            && readable_by_all(database)
+        {
+            warnings.push(format!(
+                "{path} holds the subscribers' passwords and every user can read it: chmod o-rwx {path}",
+                path = database.display()
+            ));
+        }
         let log = given(&flags.log).map_or_else(
             || {
                 given(&file.log)
@@ -184,7 +206,7 @@ impl Settings {
             100,
         )?;
         Ok(Self {
-            database_url: url.or(file.database_url.map(|SecretText(url)| url)),
+            database_url: url,
             database_connections: u32::try_from(connections).unwrap_or(u32::MAX),
             key_file: given_path(&flags.key_file).or(file.key_file),
             tenant: given(&flags.tenant).or(given(&file.tenant)),
@@ -209,6 +231,23 @@ fn login_name() -> Option<String> {
         .into_iter()
         .filter_map(|name| std::env::var(name).ok())
         .find(|name| !name.is_empty())
+}
+
+fn readable_by_all(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
+}
+
+fn is_database_url(url: &str) -> bool {
+    ["sqlite:", "postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
+}
+
+/// The file of an SQLite URL.
+fn sqlite_file(url: &str) -> Option<&Path> {
+    let rest = url.strip_prefix("sqlite:")?;
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    Some(Path::new(rest.split('?').next().unwrap_or_default()))
 }
 
 /// Does a database URL carry a password, in its authority or among its parameters?

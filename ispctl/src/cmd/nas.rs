@@ -22,6 +22,8 @@ pub(crate) enum Command {
         #[arg(value_name = "ADDRESS", value_parser = field::key::<Nas>)]
         nasname: String,
         #[command(flatten)]
+        source: SourceArgs,
+        #[command(flatten)]
         secret: SecretArgs,
         #[command(flatten)]
         fields: FieldArgs<Nas>,
@@ -45,6 +47,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ADDRESS", value_parser = field::key::<Nas>)]
         rename: Option<String>,
         #[command(flatten)]
+        source: SourceArgs,
+        #[command(flatten)]
         fields: FieldArgs<Nas>,
     },
     /// Give a NAS a new shared secret
@@ -61,6 +65,27 @@ pub(crate) enum Command {
         #[command(flatten)]
         how: DeleteArgs,
     },
+}
+
+/// How wide a NAS may be.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct SourceArgs {
+    /// Accept 0.0.0.0/0 or ::/0 as the address: whoever knows the secret is this NAS then, wherever its packets come from
+    #[arg(long)]
+    any_source: bool,
+}
+
+impl SourceArgs {
+    /// Every address there is takes more than a typing error.
+    fn check(self, nas: &Nas) -> Result<()> {
+        if nas.nasname.ends_with("/0") && !self.any_source {
+            return Err(Error::Usage(format!(
+                "{} is every address there is: name the network the packets come from, or say --any-source if that is meant",
+                nas.nasname
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// Where a NAS's secret comes from. Not said: ISP_NAS_SECRET, else a prompt, else the first line of standard input.
@@ -142,6 +167,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
     match command {
         Command::Add {
             nasname,
+            source,
             secret,
             fields,
         } => {
@@ -151,6 +177,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
                 ..Nas::blank()
             };
             (Nas::KEY.set)(&mut nas, &nasname).map_err(Error::Refused)?;
+            source.check(&nas)?;
             fields.apply(&mut nas).map_err(Error::Refused)?;
             if nas.shortname.is_empty() {
                 nas.shortname.clone_from(&nas.nasname);
@@ -182,7 +209,12 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         Command::Show { nas } => context
             .output
             .record(&View::from(find_nas(store, &tenant, &nas).await?))?,
-        Command::Set { nas, rename, fields } => {
+        Command::Set {
+            nas,
+            rename,
+            source,
+            fields,
+        } => {
             if fields.is_empty() && rename.is_none() {
                 output::warning(NOTHING_TO_SET);
             }
@@ -191,6 +223,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             fields.apply(&mut nas).map_err(Error::Refused)?;
             if let Some(nasname) = rename {
                 move_to(context, &mut nas, &nasname)?;
+                source.check(&nas)?;
             }
             if nas != before {
                 store.nas_set(&nas).await?;

@@ -238,6 +238,15 @@ fn nas(lab: &Lab) {
             .all(|stored| stored.starts_with("sealed:"))
     );
 
+    for everywhere in ["0.0.0.0/0", "::/0"] {
+        let refused = lab.ctl(&["nas", "add", everywhere, "--generate"]).fails(2);
+        assert!(refused.contains("--any-source"), "{refused}");
+        let refused = lab.ctl(&["nas", "set", "gen", "--rename", everywhere]).fails(2);
+        assert!(refused.contains("--any-source"), "{refused}");
+        lab.ctl(&["nas", "add", everywhere, "--any-source", "--generate"]).ok();
+        lab.ctl(&["nas", "delete", everywhere]).ok();
+    }
+    assert!(lab.ctl(&["nas", "add", "--help"]).ok().contains("--any-source"));
     assert!(
         lab.ctl(&["nas", "add", "bras1.example.net", "--generate"])
             .fails(2)

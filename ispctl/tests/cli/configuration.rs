@@ -120,6 +120,44 @@ fn the_database_s_password_is_guarded_and_never_shown() {
 }
 
 #[test]
+fn what_is_no_database_url_is_refused_unseen() {
+    Lab::run_on(Kind::Sqlite, |lab| {
+        for url in [
+            "mysql://isp:hunter2@h/d",
+            "postgres:/isp:hunter2@h/d",
+            "isp:hunter2@h/d",
+            "hunter2",
+        ] {
+            let refused = lab.ctl_with(&["status"], "", &[("ISP_DATABASE_URL", url)]).fails(2);
+            assert!(
+                refused.contains("ISP_DATABASE_URL") && refused.contains("postgres://"),
+                "{refused}"
+            );
+            lab.ctl(&["status", "--database-url", url]).fails(2);
+            let config = lab.write("ispctl.toml", &format!("tenant = \"t\"\ndatabase_url = \"{url}\"\n"));
+            let refused = lab.ctl_with(&["status"], "", &[("ISP_DATABASE_URL", "")]).fails(2);
+            assert!(
+                refused.contains(&format!("{}:2: database_url", config.display())),
+                "{refused}"
+            );
+            lab.write("ispctl.toml", "");
+        }
+        lab.never_printed(&["hunter2"]);
+    });
+}
+
+#[test]
+fn an_sqlite_file_that_everybody_can_read_is_warned_of() {
+    Lab::run_on(Kind::Sqlite, |lab| {
+        lab.set_up();
+        assert!(!lab.ctl(&["status"]).err.contains("warning"));
+        chmod(&lab.path("isp.db"), 0o644);
+        let warned = lab.ctl(&["status"]).err;
+        assert!(warned.contains("isp.db") && warned.contains("chmod"), "{warned}");
+    });
+}
+
+#[test]
 fn help_tells_the_exit_codes_and_a_closed_pipe_is_no_error() {
     Lab::run_on(Kind::Sqlite, |lab| {
         let help = lab.ctl(&["--help"]).ok();
