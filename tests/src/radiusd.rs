@@ -17,6 +17,8 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// As `radiusd.conf` says.
 const PID_FILE: &str = "radiusd.pid";
+/// As `radiusd.conf` says, where `-l` does not say otherwise.
+const LOG_FILE: &str = "radius.log";
 const READY: &str = "Ready to process requests";
 
 /// How the program is run.
@@ -38,6 +40,10 @@ pub struct Builder {
     keys: Vec<(String, String)>,
     clients: Vec<(Ipv4Addr, String)>,
     environment: Vec<(String, String)>,
+    /// Log where `radiusd.conf` says instead of where `-l` does.
+    log_as_configured: bool,
+    /// `(file below raddb, text, its replacement)`.
+    edits: Vec<(&'static str, &'static str, &'static str)>,
 }
 
 /// A configuration that authorizes from this database.
@@ -52,6 +58,8 @@ pub fn configure(database_url: &str) -> Builder {
         keys: Vec::new(),
         clients: vec![(Ipv4Addr::LOCALHOST, SECRET.to_owned())],
         environment: Vec::new(),
+        log_as_configured: false,
+        edits: Vec::new(),
     }
     .key("database.url", database_url)
 }
@@ -118,6 +126,20 @@ impl Builder {
         self
     }
 
+    /// Start without `-l` and without debug output: the log is where `radiusd.conf` has it.
+    #[must_use]
+    pub fn log_as_configured(mut self) -> Self {
+        self.log_as_configured = true;
+        self.quiet()
+    }
+
+    /// Change a file of the configuration; the text must be in it.
+    #[must_use]
+    pub fn edit(mut self, file: &'static str, text: &'static str, replacement: &'static str) -> Self {
+        self.edits.push((file, text, replacement));
+        self
+    }
+
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.directory.path()
@@ -151,6 +173,12 @@ impl Builder {
         }
         std::fs::write(self.raddb().join("clients.conf"), clients).unwrap();
         std::fs::write(self.raddb().join("mods-enabled/rust"), module_section(&self.keys)).unwrap();
+        for (file, text, replacement) in &self.edits {
+            let path = self.raddb().join(file);
+            let before = std::fs::read_to_string(&path).unwrap();
+            assert!(before.contains(text), "{file} has no {text:?}");
+            std::fs::write(path, before.replace(text, replacement)).unwrap();
+        }
     }
 
     /// The server program with the environment to find this build of the module.
@@ -233,15 +261,17 @@ impl Builder {
         let directory = self.directory().to_owned();
         let log = directory.join("log");
         let _ = std::fs::remove_file(&log);
+        let _ = std::fs::remove_file(directory.join(LOG_FILE));
         let _ = std::fs::remove_file(directory.join(PID_FILE));
         let output = std::fs::File::create(directory.join("output")).unwrap();
         let mut command = self.command();
         command
             .args(self.verbosity)
-            .arg("-l")
-            .arg(&log)
             .stdout(output.try_clone().unwrap())
             .stderr(output);
+        if !self.log_as_configured {
+            command.arg("-l").arg(&log);
+        }
         if self.mode == Mode::Daemon {
             let status = command.status().expect("freeradius can be started");
             let pid = std::fs::read_to_string(directory.join(PID_FILE))
@@ -318,7 +348,7 @@ enum Running {
 impl Process {
     fn log(&self) -> String {
         let read = |name| std::fs::read(self.directory.join(name)).unwrap_or_default();
-        String::from_utf8_lossy(&[read("output"), read("log")].concat()).into_owned()
+        String::from_utf8_lossy(&[read("output"), read("log"), read(LOG_FILE)].concat()).into_owned()
     }
 
     fn pid(&self) -> Option<u32> {

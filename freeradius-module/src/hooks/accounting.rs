@@ -219,33 +219,36 @@ struct UniqueKey<'a> {
 
 /// Acct-Unique-Session-Id as the server's `acct_unique` policy makes it, for a site that does not run that policy.
 ///
-/// MD5 is the policy's; nothing secret rests on it. The two agree unless an attribute holds a byte that the server
-/// escapes when it prints it.
+/// MD5 is the policy's; nothing secret rests on it. Where a User-Name begins with `&`, which the server takes for the name
+/// of an attribute, its policy makes no key at all and this one stands alone.
 fn unique_id(key: &UniqueKey<'_>) -> String {
-    let mut digest = Md5::new();
-    if let Some(class) = key.class.and_then(own_class) {
-        digest.update(class);
-        digest.update(b",");
-        digest.update(key.session_id);
-    } else {
-        let nas = key.nas.map(|nas| nas.to_string()).unwrap_or_default();
-        let port = key.port.map(|port| port.to_string()).unwrap_or_default();
-        let parts = [
+    let nas = key.nas.map(|nas| nas.to_string()).unwrap_or_default();
+    let port = key.port.map(|port| port.to_string()).unwrap_or_default();
+    let parts: &[&[u8]] = match key.class.and_then(own_class) {
+        Some(class) => &[class, key.session_id],
+        None => &[
             key.user_name,
             key.session_id,
             nas.as_bytes(),
             key.nas_identifier,
             key.port_id,
             port.as_bytes(),
-        ];
-        for (index, part) in parts.into_iter().enumerate() {
-            if index > 0 {
-                digest.update(b",");
-            }
-            digest.update(part);
-        }
-    }
-    hex(&digest.finalize())
+        ],
+    };
+    // The server never prints the last octet of a value if it is zero.
+    let parts: Vec<&[u8]> = parts
+        .iter()
+        .map(|part| part.strip_suffix(&[0]).unwrap_or(part))
+        .collect();
+    hex(&Md5::digest(hashed(&parts.join(&b','))))
+}
+
+/// What the server's `%{md5:...}` hashes of a text: it skips blanks before it, and stops at a zero octet.
+fn hashed(text: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let start = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
+    let text = text.get(start..).unwrap_or_default();
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// The 32 digits of a Class that this server handed out.

@@ -143,3 +143,48 @@ on_both_databases! {
         assert_eq!(database.value("SELECT CAST(count(*) AS TEXT) FROM radacct").as_deref(), Some("0"));
     }
 }
+
+/// A site may run the server's policy acct_unique or not, and one may replace the other while sessions last: the key of a
+/// session is the same octets.
+#[test]
+fn a_session_has_the_same_key_with_and_without_the_policy() {
+    let packets = [
+        accounting("Start", "alice", "plain"),
+        accounting("Start", " \tblanks", "blanks"),
+        accounting("Start", "quo\"te\\back\nline", "escaped"),
+        accounting("Start", "zo\u{eb}, \u{1d11e}", "utf8"),
+        accounting("Start", "named", "named")
+            .line("NAS-IP-Address = 192.0.2.1")
+            .with("NAS-Identifier", "bras, 1")
+            .with("NAS-Port-Id", "ether1/2:100"),
+        accounting("Start", "both", "both")
+            .line("NAS-IP-Address = 192.0.2.1")
+            .line("NAS-IPv6-Address = 2001:db8::1"),
+        accounting("Start", "classed", "classed").octets(25, b"ai:0123456789abcdef0123456789ABCDEF"),
+        accounting("Start", "foreign", "foreign").octets(25, b"AI:0123456789abcdef0123456789abcdef"),
+        Packet::accounting_request()
+            .line("Acct-Status-Type = Start")
+            .with("Acct-Session-Id", "zeros")
+            .octets(1, b"zero\0")
+            .octets(32, b"in\0side"),
+        Packet::accounting_request()
+            .line("Acct-Status-Type = Start")
+            .with("Acct-Session-Id", "octets")
+            .octets(1, b"\xff\xfe\x01"),
+    ];
+    let keys = |policy: bool| {
+        let database = Database::sqlite().seeded();
+        let mut configuration = server_on(&database);
+        if !policy {
+            configuration = configuration.edit("sites-enabled/isp", "\t\tacct_unique\n", "");
+        }
+        let server = configuration.start();
+        for packet in &packets {
+            acknowledged(&server, packet);
+        }
+        database.query("SELECT acctsessionid, acctuniqueid FROM radacct ORDER BY acctsessionid")
+    };
+    let with = keys(true);
+    assert_eq!(with.len(), packets.len());
+    assert_eq!(with, keys(false));
+}
