@@ -6,7 +6,9 @@ use std::process::{Command, Output};
 
 use e2e::artifact;
 use e2e::database::Database;
+use e2e::radclient::{Method, login};
 use e2e::radiusd::{Builder, configure};
+use e2e::seed::PASSWORD;
 
 use crate::server_on;
 
@@ -55,6 +57,20 @@ fn the_shipped_configuration_passes_and_checking_it_leaves_no_trace() {
         before,
         "checking made or changed a file"
     );
+}
+
+/// As a service, and scripts/run, start it: no option overrides what the configuration says of the log.
+#[test]
+fn the_shipped_configuration_starts_with_the_log_it_names() {
+    let database = Database::sqlite().seeded();
+    database.add("alice");
+    let server = server_on(&database).log_as_configured().start();
+    assert!(login(Method::Pap, "alice", PASSWORD).ask(&server).accepted());
+    let log = std::fs::read_to_string(server.directory().join("radius.log")).unwrap();
+    assert!(log.contains("Ready to process requests"), "{log}");
+    assert!(!log.contains(PASSWORD), "{log}");
+    let (status, _) = server.stop();
+    assert!(status.success(), "{status}");
 }
 
 #[test]
