@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
 
 /// Acct-Status-Type (RFC 2866 section 5.1), as far as sessions go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AcctStatusType {
     Start,
     InterimUpdate,
@@ -16,7 +17,7 @@ pub enum AcctStatusType {
 
 /// One accounting packet. Octets are 64-bit with the gigawords (RFC 2869 section 5.1) already joined;
 /// input is from the subscriber (upload), output towards it (download).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountingRecord {
     pub status: AcctStatusType,
     pub tenant_id: Option<String>,
