@@ -26,6 +26,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0004_radius",
     "0005_addressing",
     "0006_change_feed",
+    "0007_accounting",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -36,6 +37,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0004_radius",
     "0005_addressing",
     "0006_change_feed",
+    "0007_accounting",
 );
 
 statements! {
