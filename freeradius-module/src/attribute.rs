@@ -71,6 +71,7 @@ names! {
     AcctUniqueSessionId = "Acct-Unique-Session-Id",
     AcctAuthentic = "Acct-Authentic",
     AcctSessionTime = "Acct-Session-Time",
+    AcctMultiSessionId = "Acct-Multi-Session-Id",
     AcctTerminateCause = "Acct-Terminate-Cause",
 }
 

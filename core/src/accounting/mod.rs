@@ -1,5 +1,9 @@
 //! What accounting packets and authentication outcomes say, as the database keeps it.
 
+pub mod octets;
+pub mod session;
+pub mod usage;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
@@ -49,6 +53,10 @@ pub struct AccountingRecord {
     pub framed_interface_id: Option<String>,
     pub delegated_ipv6_prefix: Option<Ipv6Net>,
     pub class: Option<String>,
+    /// Acct-Multi-Session-Id (RFC 2866 section 5.11).
+    pub multi_session_id: Option<String>,
+    /// The packet has Acct-Input-Gigawords or Acct-Output-Gigawords: its NAS counts in 64 bits.
+    pub gigawords: bool,
 }
 
 /// One row of `radpostauth`. There is no field for a password, and so none can be stored.

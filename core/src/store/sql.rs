@@ -42,10 +42,10 @@ impl Sql {
 /// Declares the statements of a module as constants and, for the test that prepares every one, lists them.
 macro_rules! statements {
     ($($(#[$meta:meta])* $name:ident { $($dialects:tt)+ })+) => {
-        $($(#[$meta])* const $name: $crate::store::sql::Sql = $crate::store::sql::sql!($($dialects)+);)+
+        $($(#[$meta])* pub(in crate::store) const $name: $crate::store::sql::Sql = $crate::store::sql::sql!($($dialects)+);)+
 
         #[cfg(test)]
-        pub(super) const STATEMENTS: &[(&str, $crate::store::sql::Sql)] =
+        pub(in crate::store) const STATEMENTS: &[(&str, $crate::store::sql::Sql)] =
             &[$((concat!(module_path!(), "::", stringify!($name)), $name)),+];
     };
 }

@@ -15,7 +15,7 @@ on_both_databases!(
     a_closed_session_stays_closed,
     a_retransmission_changes_nothing,
     a_batch_keeps_the_order_of_a_session,
-    who_is_gone_is_recorded_without_a_link,
+    history_names_who_is_gone,
     whatever_a_packet_holds_can_be_stored,
     a_refused_batch_leaves_nothing,
     authentications_are_recorded,
@@ -53,6 +53,8 @@ pub(crate) fn record(status: AcctStatusType, unique: &str, at: i64) -> Accountin
         framed_interface_id: Some("::1".to_owned()),
         delegated_ipv6_prefix: Some("2001:db8:700::/56".parse().unwrap()),
         class: Some("gold".to_owned()),
+        multi_session_id: Some("multi-7".to_owned()),
+        gigawords: false,
     }
 }
 
@@ -319,7 +321,7 @@ async fn a_batch_keeps_the_order_of_a_session(db: &Database) {
     );
 }
 
-async fn who_is_gone_is_recorded_without_a_link(db: &Database) {
+async fn history_names_who_is_gone(db: &Database) {
     prepare(db).await;
     let mut gone = start("1", 0);
     gone.tenant_id = Some("t9".to_owned());
@@ -335,9 +337,9 @@ async fn who_is_gone_is_recorded_without_a_link(db: &Database) {
     assert_eq!(
         links,
         [
+            vec![Some("t9".to_owned()), Some("nobody".to_owned()), ada.clone()],
             vec![None, None, ada.clone()],
-            vec![None, None, ada.clone()],
-            vec![Some("t1".to_owned()), None, ada]
+            vec![Some("t1".to_owned()), ada.clone(), ada]
         ]
     );
 }

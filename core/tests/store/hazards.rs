@@ -50,6 +50,8 @@ fn record(status: AcctStatusType, unique: &str, at: i64, seconds: u32, octets: u
         framed_interface_id: None,
         delegated_ipv6_prefix: None,
         class: None,
+        multi_session_id: None,
+        gigawords: false,
     }
 }
 

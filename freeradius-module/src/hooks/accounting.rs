@@ -105,6 +105,7 @@ fn read(request: &impl Request, source: Option<IpAddr>, now: i64) -> Result<Acco
         cause,
         authentic,
         class,
+        multi_session,
     ] = request.find(
         List::Request,
         [
@@ -116,6 +117,7 @@ fn read(request: &impl Request, source: Option<IpAddr>, now: i64) -> Result<Acco
             Name::AcctTerminateCause,
             Name::AcctAuthentic,
             Name::Class,
+            Name::AcctMultiSessionId,
         ],
     );
     let [called, calling, connect_info, service_type, protocol] = request.find(
@@ -187,6 +189,8 @@ fn read(request: &impl Request, source: Option<IpAddr>, now: i64) -> Result<Acco
         framed_interface_id: interface_id.and_then(Value::interface_id),
         delegated_ipv6_prefix: delegated.and_then(Value::ipv6_prefix),
         class: class.map(Value::hex),
+        multi_session_id: multi_session.map(Value::text),
+        gigawords: input_gigawords.is_some() || output_gigawords.is_some(),
     })
 }
 
@@ -290,9 +294,11 @@ mod tests {
         assert_eq!(record.input_octets, Some((2 << 32) + 5));
         assert_eq!(record.output_octets, Some(1 << 32));
         assert_eq!(record.session_time, Some(60));
+        assert!(record.gigawords);
         assert_eq!(record.nas_ip_address.to_string(), "192.0.2.1");
         assert_eq!(record.nas_port_id.as_deref(), Some("ether1"));
-        assert_eq!(read(&packet(1), None, NOW).unwrap().input_octets, None);
+        let start = read(&packet(1), None, NOW).unwrap();
+        assert_eq!((start.input_octets, start.gigawords), (None, false));
     }
 
     #[test]

@@ -1,0 +1,331 @@
+//! What a node writes of sessions: in batches, each of them whole or not at all, and the same again changes nothing.
+//!
+//! How records add up to sessions is [`crate::accounting::session`]; here the sessions of a batch are read, and what
+//! became of them is written together with what their subscribers used.
+
+mod row;
+mod statements;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use tracing::warn;
+
+use super::error::Attempt as _;
+use super::link::Tx;
+use super::records::storable;
+use super::sql::{Columns, Sql, params};
+use super::{Result, Store};
+use crate::accounting::session::{Session, Sessions, event_time};
+use crate::accounting::usage::Book;
+use crate::accounting::{AccountingRecord, AcctStatusType};
+use row::{Progress, Row, time};
+#[cfg(test)]
+pub(super) use statements::STATEMENTS;
+
+/// How long after its end a session may still be heard of (seconds).
+const LOOK_BACK: i64 = 31 * 86_400;
+
+type Database<T> = std::result::Result<T, sqlx::Error>;
+
+/// Acct-Unique-Session-Id and tenant.
+type Key = (String, Option<String>);
+
+/// NAS and tenant.
+type NasKey = (IpAddr, Option<String>);
+
+impl Store {
+    /// Merge accounting records into `radacct`, in their order, and add up what subscribers used: all or none, durable
+    /// when this returns. The same records again change nothing.
+    ///
+    /// # Errors
+    /// The database did not take them.
+    pub async fn record_accounting(&self, records: &[AccountingRecord]) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let attempt = || "record accounting".to_owned();
+        let mut tx = self.begin().await.attempt(attempt)?;
+        record(&mut tx, records).await.attempt(attempt)?;
+        tx.commit().await.attempt(attempt)
+    }
+}
+
+const fn is_restart(record: &AccountingRecord) -> bool {
+    matches!(
+        record.status,
+        AcctStatusType::AccountingOn | AcctStatusType::AccountingOff
+    )
+}
+
+async fn record(tx: &mut Tx, records: &[AccountingRecord]) -> Database<()> {
+    tx.link().execute(statements::TURN, &[]).await?;
+    for restart in records.iter().filter(|record| is_restart(record)) {
+        reload(tx, restart).await?;
+    }
+    let oldest = records.iter().map(event_time).min().unwrap_or_default();
+    let since = (oldest - LOOK_BACK).max(0);
+    let mut batch = Batch::read(tx, records, since).await?;
+    for record in records {
+        batch.take(record);
+    }
+    batch.write(tx, since).await
+}
+
+/// The sessions that the records of a batch are of.
+struct Batch {
+    sessions: HashMap<Key, Sessions>,
+    /// As they are stored, by `radacctid`.
+    stored: HashMap<i64, Session>,
+    restarts: HashMap<NasKey, i64>,
+    zones: HashMap<String, TimeZone>,
+    book: Book,
+}
+
+impl Batch {
+    async fn read(tx: &mut Tx, records: &[AccountingRecord], since: i64) -> Database<Self> {
+        let keys: BTreeSet<String> = records
+            .iter()
+            .filter(|record| !is_restart(record))
+            .map(|record| storable(&record.acct_unique_id))
+            .collect();
+        let nas: BTreeSet<IpAddr> = records.iter().map(|record| record.nas_ip_address).collect();
+        let mut known: HashMap<Key, Vec<Session>> = HashMap::new();
+        let mut stored = HashMap::new();
+        for row in tx.link().all(statements::READ, params![&json(&keys)?, since]).await? {
+            let session = row::read(&row)?;
+            if let Some(id) = session.id {
+                stored.insert(id, session.clone());
+            }
+            let key = (session.acct_unique_id.clone(), session.tenant_id.clone());
+            known.entry(key).or_default().push(session);
+        }
+        let mut restarts = HashMap::new();
+        for row in tx.link().all(statements::RELOADS, params![&json(&nas)?]).await? {
+            let mut column = Columns::of(&row);
+            restarts.insert((column.parsed()?, column.opt_text()?), column.number()?);
+        }
+        Ok(Self {
+            sessions: known
+                .into_iter()
+                .map(|(key, known)| (key, Sessions::new(known)))
+                .collect(),
+            stored,
+            restarts,
+            zones: zones(tx).await?,
+            book: Book::default(),
+        })
+    }
+
+    fn take(&mut self, record: &AccountingRecord) {
+        let nas = (record.nas_ip_address, record.tenant_id.clone());
+        let restarted = self.restarts.get(&nas).copied();
+        if is_restart(record) {
+            // What came before it in the batch is not in the database yet.
+            if let Some(at) = restarted {
+                self.sessions
+                    .values_mut()
+                    .for_each(|sessions| sessions.restart(nas.0, nas.1.as_deref(), at));
+            }
+            return;
+        }
+        let key = (storable(&record.acct_unique_id), record.tenant_id.clone());
+        if let Some(delta) = self.sessions.entry(key).or_default().take(record, restarted) {
+            let zone = delta.tenant_id.as_ref().and_then(|tenant| self.zones.get(tenant));
+            self.book.enter(delta, zone.unwrap_or(&TimeZone::UTC));
+        }
+    }
+
+    async fn write(self, tx: &mut Tx, since: i64) -> Database<()> {
+        let Self {
+            sessions, stored, book, ..
+        } = self;
+        let mut sessions: Vec<Session> = sessions.into_values().flat_map(Sessions::into_inner).collect();
+        // In the order of the key: neighbours in the index are neighbours in time.
+        sessions.sort_by(|a, b| a.acct_unique_id.cmp(&b.acct_unique_id));
+        let mut progress = Vec::new();
+        let (mut open, mut closed, mut new) = (Vec::new(), Vec::new(), Vec::new());
+        for session in &sessions {
+            match session.id.and_then(|id| stored.get(&id)) {
+                Some(before) if before == session => {}
+                Some(before) if progressed(before, session) => progress.push(Progress::from(session)),
+                Some(before) if before.is_open() => open.push(Row::from(session)),
+                Some(_) => closed.push(Row::from(session)),
+                None => new.push(Row::from(session)),
+            }
+        }
+        let months: BTreeSet<i64> = sessions
+            .iter()
+            .filter_map(|session| session.stop.as_ref())
+            .map(|stop| stop.at)
+            .collect();
+        make_months(tx, &months).await?;
+        write(tx, statements::PROGRESS, &progress, None).await?;
+        // What ends makes room for what begins under the same key.
+        write(tx, statements::WRITE_OPEN, &open, None).await?;
+        write(tx, statements::WRITE_CLOSED, &closed, Some(since)).await?;
+        write(tx, statements::INSERT, &new, None).await?;
+        enter(tx, &book).await
+    }
+}
+
+/// Whether all that changed is what every report of an open session changes.
+fn progressed(before: &Session, after: &Session) -> bool {
+    before.is_open()
+        && after.is_open()
+        && before.start == after.start
+        && before.start_reported == after.start_reported
+        && before.subscriber_id == after.subscriber_id
+        && before.details == after.details
+        && before.connect_info_start == after.connect_info_start
+}
+
+/// Every row is there: it was read in this transaction, in its turn. Unless another program wrote meanwhile, and then
+/// all is to be read anew.
+async fn write<T: Serialize>(tx: &mut Tx, statement: Sql, rows: &[T], since: Option<i64>) -> Database<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let json = json(&rows)?;
+    let written = match since {
+        Some(since) => tx.link().execute(statement, params![&json, since]).await?,
+        None => tx.link().execute(statement, params![&json]).await?,
+    };
+    if usize::try_from(written).is_ok_and(|written| written == rows.len()) {
+        return Ok(());
+    }
+    Err(sqlx::Error::Io(std::io::Error::other(
+        "another program changed sessions of this batch at the same moment",
+    )))
+}
+
+async fn make_months(tx: &mut Tx, stops: &BTreeSet<i64>) -> Database<()> {
+    let months: BTreeMap<String, i64> = stops
+        .iter()
+        .filter_map(|at| Some((time(*at)?.strftime("%Y-%m").to_string(), *at)))
+        .collect();
+    if months.is_empty() {
+        return Ok(());
+    }
+    let stops: Vec<i64> = months.into_values().collect();
+    tx.link()
+        .execute(statements::MONTHS, params![&json(&stops)?])
+        .await
+        .map(drop)
+}
+
+async fn reload(tx: &mut Tx, record: &AccountingRecord) -> Database<()> {
+    let nas = record.nas_ip_address.to_string();
+    let at = event_time(record);
+    if tx
+        .link()
+        .execute(statements::RELOAD, params![&nas, &record.tenant_id, at])
+        .await?
+        > 0
+    {
+        make_months(tx, &BTreeSet::from([at.min(Timestamp::now().as_second())])).await?;
+        tx.link()
+            .execute(statements::CLOSE_ALL, params![&nas, &record.tenant_id])
+            .await?;
+    }
+    Ok(())
+}
+
+async fn zones(tx: &mut Tx) -> Database<HashMap<String, TimeZone>> {
+    let mut zones = HashMap::new();
+    for row in tx.link().all(statements::ZONES, &[]).await? {
+        let mut column = Columns::of(&row);
+        let (tenant, name) = (column.text()?, column.text()?);
+        let zone = TimeZone::get(&name).unwrap_or_else(|error| {
+            warn!(tenant, "the tenant's days are taken for days of UTC: {error}");
+            TimeZone::UTC
+        });
+        zones.insert(tenant, zone);
+    }
+    Ok(zones)
+}
+
+#[derive(Serialize)]
+struct Hour<'a> {
+    subscriber_id: &'a str,
+    tenant_id: Option<&'a str>,
+    hour: Option<Timestamp>,
+    upload_octets: u64,
+    download_octets: u64,
+    seconds: u64,
+}
+
+#[derive(Serialize)]
+struct Day<'a> {
+    subscriber_id: &'a str,
+    tenant_id: Option<&'a str>,
+    day: &'a str,
+    upload_octets: u64,
+    download_octets: u64,
+    seconds: u64,
+}
+
+#[derive(Serialize)]
+struct Total<'a> {
+    subscriber_id: &'a str,
+    sessions: u32,
+    upload_octets: u64,
+    download_octets: u64,
+    last: Option<Timestamp>,
+}
+
+async fn enter(tx: &mut Tx, book: &Book) -> Database<()> {
+    let tenant = |subscriber: &str| book.totals.get(subscriber).and_then(|total| total.tenant_id.as_deref());
+    let hours: Vec<_> = book
+        .hourly
+        .iter()
+        .map(|((subscriber_id, hour), used)| Hour {
+            subscriber_id,
+            tenant_id: tenant(subscriber_id),
+            hour: time(*hour),
+            upload_octets: used.upload_octets,
+            download_octets: used.download_octets,
+            seconds: used.seconds,
+        })
+        .collect();
+    write(tx, statements::ADD_HOURLY, &hours, None).await?;
+    let days: Vec<_> = book
+        .daily
+        .iter()
+        .map(|((subscriber_id, day), used)| Day {
+            subscriber_id,
+            tenant_id: tenant(subscriber_id),
+            day,
+            upload_octets: used.upload_octets,
+            download_octets: used.download_octets,
+            seconds: used.seconds,
+        })
+        .collect();
+    write(tx, statements::ADD_DAILY, &days, None).await?;
+    let totals: Vec<_> = book
+        .totals
+        .iter()
+        .map(|(subscriber_id, total)| Total {
+            subscriber_id,
+            sessions: total.sessions,
+            upload_octets: total.used.upload_octets,
+            download_octets: total.used.download_octets,
+            last: time(total.last_online),
+        })
+        .collect();
+    if totals.is_empty() {
+        return Ok(());
+    }
+    // A subscriber that is gone has no row to add to.
+    tx.link()
+        .execute(statements::ADD_TOTALS, params![&json(&totals)?])
+        .await
+        .map(drop)
+}
+
+fn json<T: Serialize>(rows: &T) -> Database<String> {
+    serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))
+}

@@ -1,0 +1,206 @@
+//! A session as the database takes and gives it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::Ipv6Net;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::accounting::octets::{Octets, Trail};
+use crate::accounting::session::{Details, Session, Stop};
+use crate::store::records::{opt_storable, storable};
+use crate::store::sql::{Columns, Row as DatabaseRow};
+
+/// RFC 3339, which both databases read.
+pub(super) fn time(at: i64) -> Option<Timestamp> {
+    Timestamp::from_second(at).ok()
+}
+
+/// SQL has no unsigned 64-bit integer.
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A Calling-Station-Id that is a MAC address, in whatever notation, as twelve hex digits.
+fn mac(station: &str) -> Option<String> {
+    let digits: String = station
+        .chars()
+        .filter(|c| !matches!(c, ':' | '-' | '.'))
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    (digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_hexdigit())).then_some(digits)
+}
+
+fn trail(octets: &Octets) -> Option<String> {
+    (!octets.trail.is_empty())
+        .then(|| serde_json::to_string(&octets.trail).ok())
+        .flatten()
+}
+
+/// What a report of an open session changes.
+#[derive(Serialize)]
+pub(super) struct Progress {
+    radacctid: Option<i64>,
+    acctupdatetime: Option<Timestamp>,
+    acctinterval: Option<i64>,
+    acctsessiontime: i64,
+    acctinputoctets: i64,
+    acctoutputoctets: i64,
+    gigawords: bool,
+    octet_trail: Option<String>,
+}
+
+impl From<&Session> for Progress {
+    fn from(session: &Session) -> Self {
+        Self {
+            radacctid: session.id,
+            acctupdatetime: time(session.update),
+            acctinterval: session.interval,
+            acctsessiontime: session.seconds,
+            acctinputoctets: signed(session.octets.input),
+            acctoutputoctets: signed(session.octets.output),
+            gigawords: session.octets.gigawords,
+            octet_trail: trail(&session.octets),
+        }
+    }
+}
+
+/// All of a session.
+#[derive(Serialize)]
+pub(super) struct Row<'a> {
+    #[serde(flatten)]
+    progress: Progress,
+    acctsessionid: String,
+    acctuniqueid: String,
+    tenant_id: Option<&'a str>,
+    subscriber_id: Option<&'a str>,
+    nasipaddress: IpAddr,
+    acctstarttime: Option<Timestamp>,
+    start_reported: bool,
+    acctstoptime: Option<Timestamp>,
+    stop_inferred: bool,
+    acctterminatecause: Option<String>,
+    connectinfo_start: Option<String>,
+    connectinfo_stop: Option<String>,
+    username: Option<String>,
+    realm: Option<String>,
+    nasportid: Option<String>,
+    nasporttype: Option<String>,
+    acctauthentic: Option<String>,
+    calledstationid: Option<String>,
+    callingstationid: Option<String>,
+    calling_mac: Option<String>,
+    servicetype: Option<String>,
+    framedprotocol: Option<String>,
+    framedipaddress: Option<Ipv4Addr>,
+    framedipv6address: Option<Ipv6Addr>,
+    framedipv6prefix: Option<Ipv6Net>,
+    framedinterfaceid: Option<String>,
+    delegatedipv6prefix: Option<Ipv6Net>,
+    class: Option<String>,
+    acctmultisessionid: Option<String>,
+}
+
+impl<'a> From<&'a Session> for Row<'a> {
+    fn from(session: &'a Session) -> Self {
+        let stop = session.stop.as_ref();
+        let details = &session.details;
+        let text = |value: &Option<String>| opt_storable(value.as_deref());
+        Self {
+            progress: Progress::from(session),
+            acctsessionid: storable(&session.acct_session_id),
+            acctuniqueid: storable(&session.acct_unique_id),
+            tenant_id: session.tenant_id.as_deref(),
+            subscriber_id: session.subscriber_id.as_deref(),
+            nasipaddress: session.nas_ip_address,
+            acctstarttime: time(session.start),
+            start_reported: session.start_reported,
+            acctstoptime: stop.and_then(|stop| time(stop.at)),
+            stop_inferred: stop.is_some_and(|stop| stop.inferred),
+            acctterminatecause: stop.and_then(|stop| text(&stop.cause)),
+            connectinfo_start: text(&session.connect_info_start),
+            connectinfo_stop: text(&session.connect_info_stop),
+            username: text(&details.user_name),
+            realm: text(&details.realm),
+            nasportid: text(&details.nas_port_id),
+            nasporttype: text(&details.nas_port_type),
+            acctauthentic: text(&details.authentic),
+            calledstationid: text(&details.called_station_id),
+            callingstationid: text(&details.calling_station_id),
+            calling_mac: details.calling_station_id.as_deref().and_then(mac),
+            servicetype: text(&details.service_type),
+            framedprotocol: text(&details.framed_protocol),
+            framedipaddress: details.framed_ip_address,
+            framedipv6address: details.framed_ipv6_address,
+            framedipv6prefix: details.framed_ipv6_prefix,
+            framedinterfaceid: text(&details.framed_interface_id),
+            delegatedipv6prefix: details.delegated_ipv6_prefix,
+            class: text(&details.class),
+            acctmultisessionid: text(&details.multi_session_id),
+        }
+    }
+}
+
+/// A row of [`super::statements::READ`].
+pub(super) fn read(row: &DatabaseRow) -> Result<Session, sqlx::Error> {
+    let mut column = Columns::of(row);
+    let id = Some(column.number()?);
+    let acct_session_id = column.text()?;
+    let acct_unique_id = column.text()?;
+    let tenant_id = column.opt_text()?;
+    let subscriber_id = column.opt_text()?;
+    let nas_ip_address = column.parsed()?;
+    let start = column.number()?;
+    let start_reported = column.flag()?;
+    let update = column.number()?;
+    let interval = column.opt_number()?;
+    let stop: Option<i64> = column.opt_number()?;
+    let inferred = column.flag()?;
+    let cause = column.opt_text()?;
+    let seconds = column.number::<i64>()?.max(0);
+    // Another program may have written what no counter can be.
+    let octets = Octets {
+        input: u64::try_from(column.number::<i64>()?).unwrap_or(0),
+        output: u64::try_from(column.number::<i64>()?).unwrap_or(0),
+        gigawords: column.flag()?,
+        trail: column
+            .opt_str()?
+            .and_then(|text| serde_json::from_str::<Trail>(text).ok())
+            .unwrap_or_default(),
+    };
+    Ok(Session {
+        id,
+        acct_session_id,
+        acct_unique_id,
+        tenant_id,
+        subscriber_id,
+        nas_ip_address,
+        start,
+        start_reported,
+        update,
+        interval,
+        stop: stop.map(|at| Stop { at, inferred, cause }),
+        seconds,
+        octets,
+        connect_info_start: column.opt_text()?,
+        connect_info_stop: column.opt_text()?,
+        details: Details {
+            user_name: column.opt_text()?,
+            realm: column.opt_text()?,
+            nas_port_id: column.opt_text()?,
+            nas_port_type: column.opt_text()?,
+            authentic: column.opt_text()?,
+            called_station_id: column.opt_text()?,
+            calling_station_id: column.opt_text()?,
+            service_type: column.opt_text()?,
+            framed_protocol: column.opt_text()?,
+            framed_ip_address: column.opt_parsed()?,
+            framed_ipv6_address: column.opt_parsed()?,
+            framed_ipv6_prefix: column.opt_parsed()?,
+            framed_interface_id: column.opt_text()?,
+            delegated_ipv6_prefix: column.opt_parsed()?,
+            class: column.opt_text()?,
+            multi_session_id: column.opt_text()?,
+        },
+    })
+}
