@@ -15,6 +15,10 @@ use super::error::StoreError;
 /// How long to wait for a connection, and for another process that writes.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// PRAGMA cache_size of the writer: 64 MiB, taken as needed. The indexes that accounting touches are many, and with the
+/// usual cache their pages would go to the file and come back within one transaction.
+const WRITER_CACHE: &str = "-65536";
+
 /// PRAGMA cache_size for bulk work: 256 MiB, taken as needed.
 const BULK_CACHE: &str = "-262144";
 
@@ -61,7 +65,8 @@ impl SqliteStore {
         let writer_options = options
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("cache_size", WRITER_CACHE);
         let writer = pool(1)
             .connect_with(writer_options)
             .await

@@ -23,6 +23,18 @@ fn on_postgres() {
     crate::harness::on_postgres(|db| Box::pin(bulk(db)));
 }
 
+#[test]
+#[ignore = "takes minutes, asserts nothing"]
+fn accounting_on_sqlite() {
+    crate::harness::on_sqlite(|db| Box::pin(accounting(db)));
+}
+
+#[test]
+#[ignore = "takes minutes, asserts nothing"]
+fn accounting_on_postgres() {
+    crate::harness::on_postgres(|db| Box::pin(accounting(db)));
+}
+
 struct Count(usize);
 
 impl SnapshotSink for Count {
@@ -122,4 +134,49 @@ async fn bulk(db: &Database) {
     )
     .await;
     load(db, "with a profile and a raw row each").await;
+}
+
+const SESSIONS: usize = 50_000;
+const RECORDS: usize = 2_048;
+
+/// Start, two Interim-Updates and a Stop of each of many sessions, as an applier writes them.
+async fn accounting(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    db.store.plan_add(&plan("p1", "t1")).await.unwrap();
+    import(db, 0..SESSIONS).await;
+    for (what, seconds) in [
+        ("Start", 0),
+        ("Interim-Update", 300),
+        ("Interim-Update", 600),
+        ("Stop", 900),
+    ] {
+        // No two neighbours of one step are neighbours in the table.
+        let records: Vec<_> = (0..SESSIONS)
+            .map(|n| accounting_record(n * 7_919 % SESSIONS, what, seconds))
+            .collect();
+        let clock = Clock::start();
+        for batch in records.chunks(RECORDS) {
+            db.store.record_accounting(batch).await.unwrap();
+        }
+        let (wall, cpu) = clock.read();
+        let rate = SESSIONS as f64 / wall;
+        eprintln!("{what}: {wall:.2} s ({cpu:.2} s of processor), {rate:.0} records/s");
+    }
+}
+
+fn accounting_record(number: usize, what: &str, seconds: u32) -> isp_core::accounting::AccountingRecord {
+    let unique = format!("{number:x}");
+    let octets = u64::from(seconds) * 1_000_000;
+    let record = match what {
+        "Start" => crate::accounting::start(&unique, 0),
+        "Stop" => crate::accounting::stop(&unique, i64::from(seconds), seconds, octets, 8 * octets),
+        _ => crate::accounting::interim(&unique, i64::from(seconds), seconds, octets, 8 * octets),
+    };
+    let subscriber = row(number);
+    isp_core::accounting::AccountingRecord {
+        subscriber_id: Some(subscriber.id),
+        user_name: subscriber.username,
+        framed_ip_address: subscriber.static_ipv4,
+        ..record
+    }
 }

@@ -22,7 +22,7 @@ use super::{Result, Store};
 use crate::accounting::session::{Session, Sessions, event_time};
 use crate::accounting::usage::Book;
 use crate::accounting::{AccountingRecord, AcctStatusType};
-use row::{Progress, Row, time};
+use row::{Close, Progress, Row, time};
 #[cfg(test)]
 pub(super) use statements::STATEMENTS;
 
@@ -146,12 +146,13 @@ impl Batch {
         let mut sessions: Vec<Session> = sessions.into_values().flat_map(Sessions::into_inner).collect();
         // In the order of the key: neighbours in the index are neighbours in time.
         sessions.sort_by(|a, b| a.acct_unique_id.cmp(&b.acct_unique_id));
-        let mut progress = Vec::new();
+        let (mut progress, mut close) = (Vec::new(), Vec::new());
         let (mut open, mut closed, mut new) = (Vec::new(), Vec::new(), Vec::new());
         for session in &sessions {
             match session.id.and_then(|id| stored.get(&id)) {
                 Some(before) if before == session => {}
-                Some(before) if progressed(before, session) => progress.push(Progress::from(session)),
+                Some(before) if counted(before, session) && session.is_open() => progress.push(Progress::from(session)),
+                Some(before) if counted(before, session) => close.push(Close::from(session)),
                 Some(before) if before.is_open() => open.push(Row::from(session)),
                 Some(_) => closed.push(Row::from(session)),
                 None => new.push(Row::from(session)),
@@ -164,6 +165,7 @@ impl Batch {
             .collect();
         make_months(tx, &months).await?;
         write(tx, statements::PROGRESS, &progress, None).await?;
+        write(tx, statements::CLOSE, &close, None).await?;
         // What ends makes room for what begins under the same key.
         write(tx, statements::WRITE_OPEN, &open, None).await?;
         write(tx, statements::WRITE_CLOSED, &closed, Some(since)).await?;
@@ -172,10 +174,9 @@ impl Batch {
     }
 }
 
-/// Whether all that changed is what every report of an open session changes.
-fn progressed(before: &Session, after: &Session) -> bool {
+/// Whether nothing changed but what the reports of an open session count, and its end.
+fn counted(before: &Session, after: &Session) -> bool {
     before.is_open()
-        && after.is_open()
         && before.start == after.start
         && before.start_reported == after.start_reported
         && before.subscriber_id == after.subscriber_id

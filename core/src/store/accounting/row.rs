@@ -65,11 +65,35 @@ impl From<&Session> for Progress {
     }
 }
 
+/// What a Stop changes.
+#[derive(Serialize)]
+pub(super) struct Close {
+    #[serde(flatten)]
+    progress: Progress,
+    acctstoptime: Option<Timestamp>,
+    stop_inferred: bool,
+    acctterminatecause: Option<String>,
+    connectinfo_stop: Option<String>,
+}
+
+impl From<&Session> for Close {
+    fn from(session: &Session) -> Self {
+        let stop = session.stop.as_ref();
+        Self {
+            progress: Progress::from(session),
+            acctstoptime: stop.and_then(|stop| time(stop.at)),
+            stop_inferred: stop.is_some_and(|stop| stop.inferred),
+            acctterminatecause: stop.and_then(|stop| opt_storable(stop.cause.as_deref())),
+            connectinfo_stop: opt_storable(session.connect_info_stop.as_deref()),
+        }
+    }
+}
+
 /// All of a session.
 #[derive(Serialize)]
 pub(super) struct Row<'a> {
     #[serde(flatten)]
-    progress: Progress,
+    close: Close,
     acctsessionid: String,
     acctuniqueid: String,
     tenant_id: Option<&'a str>,
@@ -77,11 +101,7 @@ pub(super) struct Row<'a> {
     nasipaddress: IpAddr,
     acctstarttime: Option<Timestamp>,
     start_reported: bool,
-    acctstoptime: Option<Timestamp>,
-    stop_inferred: bool,
-    acctterminatecause: Option<String>,
     connectinfo_start: Option<String>,
-    connectinfo_stop: Option<String>,
     username: Option<String>,
     realm: Option<String>,
     nasportid: Option<String>,
@@ -103,11 +123,10 @@ pub(super) struct Row<'a> {
 
 impl<'a> From<&'a Session> for Row<'a> {
     fn from(session: &'a Session) -> Self {
-        let stop = session.stop.as_ref();
         let details = &session.details;
         let text = |value: &Option<String>| opt_storable(value.as_deref());
         Self {
-            progress: Progress::from(session),
+            close: Close::from(session),
             acctsessionid: storable(&session.acct_session_id),
             acctuniqueid: storable(&session.acct_unique_id),
             tenant_id: session.tenant_id.as_deref(),
@@ -115,11 +134,7 @@ impl<'a> From<&'a Session> for Row<'a> {
             nasipaddress: session.nas_ip_address,
             acctstarttime: time(session.start),
             start_reported: session.start_reported,
-            acctstoptime: stop.and_then(|stop| time(stop.at)),
-            stop_inferred: stop.is_some_and(|stop| stop.inferred),
-            acctterminatecause: stop.and_then(|stop| text(&stop.cause)),
             connectinfo_start: text(&session.connect_info_start),
-            connectinfo_stop: text(&session.connect_info_stop),
             username: text(&details.user_name),
             realm: text(&details.realm),
             nasportid: text(&details.nas_port_id),

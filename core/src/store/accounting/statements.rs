@@ -25,6 +25,15 @@ macro_rules! progress {
     };
 }
 
+/// What a Stop changes beyond that.
+macro_rules! close {
+    ($of:literal) => {
+        stored!(@ $of;
+            "acctupdatetime" "acctinterval" "acctsessiontime" "acctinputoctets" "acctoutputoctets" "gigawords"
+            "octet_trail" "acctstoptime" "stop_inferred" "acctterminatecause" "connectinfo_stop")
+    };
+}
+
 macro_rules! sqlite_rows {
     (plain: $($plain:literal)+, times: $($time:literal)*) => {
         concat!("(SELECT NULL"
@@ -132,6 +141,14 @@ statements! {
                 "octet_trail",
             times: "acctupdatetime"), "radacct.acctstoptime IS NULL"),
         postgres: update!(progress!(""), progress!("r."), postgres_rows!("radacct"), "radacct.acctstoptime IS NULL"),
+    }
+    /// Not [`WRITE_OPEN`]: SQLite writes every index anew that has a column in the list.
+    CLOSE {
+        sqlite: update!(close!(""), close!("r."), sqlite_rows!(
+            plain: "radacctid" "acctinterval" "acctsessiontime" "acctinputoctets" "acctoutputoctets" "gigawords"
+                "octet_trail" "stop_inferred" "acctterminatecause" "connectinfo_stop",
+            times: "acctupdatetime" "acctstoptime"), "radacct.acctstoptime IS NULL"),
+        postgres: update!(close!(""), close!("r."), postgres_rows!("radacct"), "radacct.acctstoptime IS NULL"),
     }
     WRITE_OPEN {
         sqlite: update!(stored!(""), stored!("r."), sqlite_rows!(radacct), "radacct.acctstoptime IS NULL"),
