@@ -7,6 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 
 const HOUR: i64 = 3_600;
 
+/// No report is of more than a month. A session that claims to have run for a century fills no century of hours.
+const MOST: i64 = 31 * 24 * HOUR;
+
 /// Upload, download and time online.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Used {
@@ -111,7 +114,8 @@ impl Book {
 
 /// Split `used` over the periods between `from` and `to`; `period` gives start and end of the one a moment is in.
 fn spread(used: Used, from: i64, to: i64, period: impl Fn(i64) -> (i64, i64)) -> Vec<(i64, Used)> {
-    let (first, end) = period(from.min(to));
+    let from = from.clamp(to - MOST, to);
+    let (first, end) = period(from);
     if to <= end {
         // The last moment of a period belongs to it: nothing was used in the next one yet.
         return vec![(first, used)];
@@ -244,7 +248,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sums_are_exact(from in 0..10_000_000_i64, length in 0..1_000_000_i64, amount in 0..1_u64 << 60) {
+        fn sums_are_exact(from in 0..10_000_000_i64, length in 0..5_000_000_i64, amount in 0..1_u64 << 60) {
             let used = Used { upload_octets: amount, download_octets: amount / 3, seconds: 77 };
             let delta = Delta { used, ..delta(from, from + length, 0) };
             for zone in ["UTC", "Asia/Kathmandu", "America/St_Johns"] {

@@ -135,8 +135,11 @@ fn is_refusal(code: &str) -> bool {
 
 fn is_outage(code: &str) -> bool {
     if code.len() == 5 {
-        // Connection exception, deadlock, insufficient resources, operator intervention (shutdown, statement_timeout).
-        return ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class));
+        // Connection exception, deadlock, insufficient resources, operator intervention (shutdown, statement_timeout),
+        // a transaction that sat idle for too long, a lock not to be had.
+        return ["08", "40", "53", "57", "25P03", "55P03"]
+            .iter()
+            .any(|class| code.starts_with(class));
     }
     // SQLITE_BUSY, LOCKED, IOERR, CORRUPT, FULL, CANTOPEN and their extended forms.
     code.parse::<i32>()
