@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 /// Acct-Input-Gigawords (RFC 2869 section 5.1) starts again at zero.
 const WRAP: u64 = 1 << 32;
 
-/// A counter that drops by more than this has wrapped. By less, it is a glitch of the NAS.
-const HALF: u64 = WRAP / 2;
-
-/// Below this no report is remembered: with less than [`HALF`] between two reports, one above it comes before a wrap.
+/// A report with less than this in both directions, and in line with the newest, is not remembered before there is one
+/// that is: with less than half a wrap between two reports, one with more comes before every wrap.
 const WATCHED: u64 = WRAP / 4;
+
+/// A counter that drops by more than this has wrapped; by less, it is a glitch of the NAS. Where what follows a wrap was
+/// not remembered, no more than this may be left of the drop.
+const GLITCH: u64 = WRAP / 4;
 
 /// 4 EiB: a century at 10 Gbit/s, a year at a terabit.
 const MOST: u64 = 1 << 62;
@@ -85,9 +87,15 @@ impl Trail {
     }
 
     fn take(&mut self, report: Report, newest: Report) {
-        let watched = |report: &Report| report.raw.iter().any(|count| *count >= WATCHED);
         if self.reports.is_empty() {
-            if !watched(&report) {
+            let low = report.raw.iter().all(|count| *count < WATCHED);
+            let mut counts = report.raw.iter().zip(&newest.raw);
+            let in_line = if report.at < newest.at {
+                counts.all(|(report, newest)| report <= newest)
+            } else {
+                counts.all(|(report, newest)| report >= newest)
+            };
+            if low && in_line {
                 return;
             }
             // What was reported so far was too low to be remembered, and so had no wrap in it.
@@ -138,7 +146,7 @@ impl Trail {
 }
 
 const fn wrapped(before: u64, after: u64) -> bool {
-    before > after && before - after > HALF
+    before > after && before - after > GLITCH
 }
 
 #[cfg(test)]
@@ -205,7 +213,7 @@ mod tests {
         /// True counts, sent modulo 2^32, none more than half of it from the next, up to a trail's length out of order.
         #[test]
         fn the_true_count_comes_out(
-            steps in prop::collection::vec((0..HALF, 0..HALF), 1..60),
+            steps in prop::collection::vec((0..WRAP / 2, 0..WRAP / 2), 1..60),
             order in prop::collection::vec(any::<prop::sample::Index>(), 60),
         ) {
             let mut truth = [0; 2];
