@@ -34,5 +34,7 @@ mod restarts;
 mod schema;
 #[path = "store/secrets.rs"]
 mod secrets;
+#[path = "store/silence.rs"]
+mod silence;
 #[path = "store/speed.rs"]
 mod speed;

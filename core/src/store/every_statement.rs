@@ -19,6 +19,7 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::rows::STATEMENTS,
         super::schema::STATEMENTS,
         super::secrets::STATEMENTS,
+        super::silence::STATEMENTS,
         super::subscribers::STATEMENTS,
         super::tenants::STATEMENTS,
     ]

@@ -5,6 +5,7 @@
 //! | `tenants`, `plans`, `nas`, `subscribers`, `rows` | administration: one file per table |
 //! | `load`, `feed` | what a node reads: the whole base, then what changed |
 //! | `records`, `accounting` | what a node writes |
+//! | `silence` | what a node closes |
 //! | `import` | subscribers in bulk |
 //! | `secrets` | passwords and NAS secrets, to be sealed anew |
 //! | `overview` | what there is, in numbers |
@@ -38,6 +39,7 @@ mod records;
 mod rows;
 mod schema;
 mod secrets;
+mod silence;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -49,6 +51,7 @@ pub use feed::ChangeFeed;
 pub use import::{ImportError, SubscriberImport};
 pub use overview::Overview;
 pub use secrets::{Replacement, StoredSecret};
+pub use silence::Silence;
 
 use link::{Conn, Tx};
 

@@ -61,8 +61,13 @@ const fn is_restart(record: &AccountingRecord) -> bool {
     )
 }
 
+/// Be the only writer of sessions until the transaction ends.
+pub(super) async fn take_turn(tx: &mut Tx) -> Database<()> {
+    tx.link().execute(statements::TURN, &[]).await.map(drop)
+}
+
 async fn record(tx: &mut Tx, records: &[AccountingRecord]) -> Database<()> {
-    tx.link().execute(statements::TURN, &[]).await?;
+    take_turn(tx).await?;
     for restart in records.iter().filter(|record| is_restart(record)) {
         reload(tx, restart).await?;
     }
