@@ -1,0 +1,158 @@
+//! What the last run left: where the journal ends, and where its reader stood.
+
+use std::collections::VecDeque;
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use tracing::{error, warn};
+
+use super::checkpoint::{self, Stored};
+use super::commit::Pending;
+use super::segment::{self, Scan, Step};
+use super::{Extent, JournalError, Mark, State, Totals};
+
+/// Make the directory if need be, and keep other processes out of it for as long as the file is open.
+pub(super) fn lock(directory: &Path) -> Result<File, JournalError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| JournalError::io("make the directory", directory, error))?;
+    let file = File::open(directory).map_err(|error| JournalError::io("open", directory, error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(JournalError::InUse {
+            directory: directory.to_owned(),
+        }),
+        Err(error) => Err(JournalError::io("lock", directory, error)),
+    }
+}
+
+/// How the last segment ends.
+struct Tail {
+    next: u64,
+    end: u64,
+    /// Time of the first record that is not applied, if it is in this segment.
+    oldest: Option<i64>,
+}
+
+pub(super) fn recover(directory: &Path) -> Result<State, JournalError> {
+    let failed = |error| JournalError::io("read", directory, error);
+    let firsts = segment::list(directory).map_err(failed)?;
+    let checkpoint = match checkpoint::read(directory).map_err(failed)? {
+        Stored::At(next) => Some(next),
+        Stored::None => None,
+        Stored::Damaged => {
+            warn!(
+                "the checkpoint of the journal {} is damaged: all records that are left in it are applied once more",
+                directory.display()
+            );
+            None
+        }
+    };
+    let oldest_first = firsts.first().copied();
+    let mut applied = checkpoint.or(oldest_first).unwrap_or(1);
+    if let Some(first) = oldest_first.filter(|&first| first > applied) {
+        error!(
+            "records {applied} to {} of accounting are not in the journal {} any more",
+            first - 1,
+            directory.display()
+        );
+        applied = first;
+    }
+    let mut files = VecDeque::with_capacity(firsts.len());
+    for (index, &first) in firsts.iter().enumerate() {
+        let path = segment::path(directory, first);
+        let end = match firsts.get(index + 1) {
+            Some(&next) if next <= applied => {
+                fs::remove_file(&path).map_err(|error| JournalError::io("delete", &path, error))?;
+                continue;
+            }
+            Some(_) => {
+                let found = fs::metadata(&path).map_err(|error| JournalError::io("read", &path, error))?;
+                found.len()
+            }
+            None => segment::HEADER,
+        };
+        files.push_back(Extent { first, end });
+    }
+    let mut durable = Mark {
+        next: applied,
+        offset: segment::HEADER,
+    };
+    let mut oldest = None;
+    if let Some(last) = files.back_mut() {
+        let tail = tail(directory, last.first, applied)?;
+        last.end = tail.end;
+        // Not before the checkpoint: no number is given twice.
+        durable = Mark {
+            next: tail.next.max(applied),
+            offset: tail.end,
+        };
+        oldest = tail.oldest;
+        if tail.next == last.first || tail.next <= applied {
+            let path = segment::path(directory, last.first);
+            fs::remove_file(&path).map_err(|error| JournalError::io("delete", &path, error))?;
+            files.pop_back();
+        }
+    }
+    let unapplied = files.iter().map(|file| file.end.saturating_sub(segment::HEADER));
+    Ok(State {
+        pending: Pending::default(),
+        writing: false,
+        in_flight: VecDeque::new(),
+        syncing: 0,
+        segment: None,
+        written: durable,
+        durable,
+        unapplied_bytes: unapplied.sum(),
+        files,
+        applied,
+        oldest,
+        stats: Totals::default(),
+        waiting: None,
+        trouble: None,
+        closed: false,
+        committers: 0,
+    })
+}
+
+/// Find the end of the last segment, and say what of it is no record.
+fn tail(directory: &Path, first: u64, applied: u64) -> Result<Tail, JournalError> {
+    let path = segment::path(directory, first);
+    let mut scan = Scan::open(directory, first)?;
+    let mut tail = Tail {
+        next: first,
+        end: segment::HEADER,
+        oldest: None,
+    };
+    loop {
+        let step = scan.next().map_err(|error| JournalError::io("read", &path, error))?;
+        match step {
+            Step::Frame { frame, offset, .. } => {
+                if frame.sequence >= applied {
+                    tail.oldest.get_or_insert(frame.time);
+                }
+                tail.next = tail.next.max(frame.sequence + 1);
+                tail.end = offset + frame.len() as u64;
+            }
+            Step::End { skipped } => {
+                if let Some(torn) = skipped.filter(|skipped| !skipped.blank) {
+                    let aside = segment::preserve(&path).map_err(|error| JournalError::io("keep", &path, error))?;
+                    error!(
+                        "{}: {} bytes at the end, from offset {}, are no whole record and are cut off; \
+                         the file is kept as {}",
+                        path.display(),
+                        torn.to - torn.from,
+                        torn.from,
+                        aside.display()
+                    );
+                }
+                return Ok(tail);
+            }
+        }
+    }
+}
