@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         enabled: true,
         username_case: UsernameCase::Lower,
         username_realm: UsernameRealm::Keep,
+        timezone: "UTC".to_owned(),
     };
     let plan = PlanReply::from(Plan {
         name: "Fibre 100/20".into(),

@@ -25,6 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             enabled: true,
             username_case: UsernameCase::Lower,
             username_realm: UsernameRealm::Keep,
+            timezone: "UTC".to_owned(),
         };
         store.tenant_add(&tenant).await?;
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 /// How the case of a User-Name is treated when a subscriber is looked up.
@@ -35,6 +36,26 @@ pub struct Tenant {
     pub enabled: bool,
     pub username_case: UsernameCase,
     pub username_realm: UsernameRealm,
+    /// Name in the tz database: where its days, weeks and months begin.
+    pub timezone: String,
+}
+
+/// The time zone of a tenant that names none.
+pub const UTC: &str = "UTC";
+
+/// A name that the tz database does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no time zone of the tz database (Europe/Berlin, America/New_York, UTC)")]
+pub struct UnknownTimezone(pub String);
+
+/// The name of a time zone as the tz database spells it.
+///
+/// # Errors
+/// There is none of this name.
+pub fn timezone(name: &str) -> Result<String, UnknownTimezone> {
+    let unknown = || UnknownTimezone(name.to_owned());
+    let zone = TimeZone::get(name).map_err(|_| unknown())?;
+    zone.iana_name().map(str::to_owned).ok_or_else(unknown)
 }
 
 impl Tenant {
@@ -48,6 +69,25 @@ impl Tenant {
         match self.username_case {
             UsernameCase::Lower if stripped.chars().any(char::is_uppercase) => Cow::Owned(stripped.to_lowercase()),
             UsernameCase::Preserve | UsernameCase::Lower => Cow::Borrowed(stripped),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_zone_has_the_name_of_the_database() {
+        for (name, spelt) in [
+            ("UTC", Some("UTC")),
+            ("europe/berlin", Some("Europe/Berlin")),
+            ("Asia/Kathmandu", Some("Asia/Kathmandu")),
+            ("Berlin", None),
+            ("", None),
+            ("+02:00", None),
+        ] {
+            assert_eq!(timezone(name).ok().as_deref(), spelt, "{name:?}");
         }
     }
 }

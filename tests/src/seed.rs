@@ -33,6 +33,7 @@ impl Database {
             enabled: true,
             username_case: UsernameCase::Preserve,
             username_realm: UsernameRealm::Keep,
+            timezone: "UTC".to_owned(),
         };
         self.wait(self.store().tenant_add(&tenant)).unwrap();
     }

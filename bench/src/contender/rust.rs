@@ -137,6 +137,7 @@ fn tenant() -> Tenant {
         enabled: true,
         username_case: UsernameCase::Preserve,
         username_realm: UsernameRealm::Keep,
+        timezone: "UTC".to_owned(),
     }
 }
 

@@ -18,6 +18,7 @@ fn tenant(id: &str, username_case: UsernameCase, username_realm: UsernameRealm) 
         enabled: true,
         username_case,
         username_realm,
+        timezone: "UTC".into(),
     }
 }
 
@@ -297,7 +298,7 @@ proptest! {
     fn no_bytes_make_a_copy_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("snapshot");
-        let mut file = b"ISPSNAP\x01".to_vec();
+        let mut file = b"ISPSNAP\x02".to_vec();
         file.extend(bytes);
         std::fs::write(&path, file).unwrap();
         prop_assert!(Snapshot::load(&path).is_err());

@@ -8,14 +8,15 @@ use crate::tenant::{Tenant, UsernameCase, UsernameRealm};
 /// Shared with the snapshot load.
 macro_rules! tenant_columns {
     () => {
-        "id, name, enabled, username_case, username_realm"
+        "id, name, enabled, username_case, username_realm, timezone"
     };
 }
 pub(super) use tenant_columns;
 
 statements! {
     ADD {
-        both: "INSERT INTO tenants (id, name, enabled, username_case, username_realm) VALUES ($1, $2, $3, $4, $5)",
+        both: "INSERT INTO tenants (id, name, enabled, username_case, username_realm, timezone)
+            VALUES ($1, $2, $3, $4, $5, $6)",
     }
     LIST {
         sqlite: concat!("SELECT ", tenant_columns!(), " FROM tenants ORDER BY name"),
@@ -25,9 +26,9 @@ statements! {
         both: concat!("SELECT ", tenant_columns!(), " FROM tenants WHERE id = $1 OR name = $1 ORDER BY id = $1 DESC LIMIT 1"),
     }
     SET {
-        sqlite: "UPDATE tenants SET name = $2, enabled = $3, username_case = $4, username_realm = $5,
+        sqlite: "UPDATE tenants SET name = $2, enabled = $3, username_case = $4, username_realm = $5, timezone = $6,
             updated_at = datetime('now') WHERE id = $1",
-        postgres: "UPDATE tenants SET name = $2, enabled = $3, username_case = $4, username_realm = $5,
+        postgres: "UPDATE tenants SET name = $2, enabled = $3, username_case = $4, username_realm = $5, timezone = $6,
             updated_at = now() WHERE id = $1",
     }
     /// Deleted subscribers are kept for their accounting only; they do not keep the tenant.
@@ -68,6 +69,7 @@ pub(super) fn tenant(row: &Row) -> std::result::Result<Tenant, sqlx::Error> {
             "strip" => UsernameRealm::Strip,
             _ => UsernameRealm::Keep,
         },
+        timezone: columns.text()?,
     })
 }
 
@@ -83,6 +85,7 @@ impl Store {
             tenant.enabled,
             case_word(tenant.username_case),
             realm_word(tenant.username_realm),
+            &tenant.timezone,
         ];
         connection.link().execute(ADD, params).await.attempt(attempt).map(drop)
     }
@@ -129,6 +132,7 @@ impl Store {
             tenant.enabled,
             case_word(tenant.username_case),
             realm_word(tenant.username_realm),
+            &tenant.timezone,
         ];
         let hit = connection.link().execute(SET, params).await.attempt(attempt)?;
         must_hit(hit, attempt)

@@ -58,6 +58,7 @@ async fn seed(database: &Database, directory: &Path) -> Store {
         enabled: true,
         username_case: UsernameCase::Preserve,
         username_realm: UsernameRealm::Keep,
+        timezone: "UTC".to_owned(),
     };
     store.tenant_add(&tenant).await.unwrap();
     store

@@ -38,6 +38,7 @@ async fn tenants_come_back_as_written(db: &Database) {
     one.name = "Renamed".to_owned();
     one.username_case = isp_core::tenant::UsernameCase::Preserve;
     one.username_realm = isp_core::tenant::UsernameRealm::Keep;
+    one.timezone = "America/New_York".to_owned();
     db.store.tenant_set(&one).await.unwrap();
     assert_eq!(db.store.tenant_get("Renamed").await.unwrap(), Some(one));
     db.store.tenant_delete("t1").await.unwrap();

@@ -181,6 +181,7 @@ pub(crate) fn tenant(id: &str) -> Tenant {
         enabled: true,
         username_case: UsernameCase::Lower,
         username_realm: UsernameRealm::Strip,
+        timezone: "UTC".to_owned(),
     }
 }
 

@@ -61,9 +61,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         }
         Command::List => {
             let tenants = store.tenant_list().await?;
-            context
-                .output
-                .list(&tenants, &["id", "name", "enabled", "username_case", "username_realm"])?;
+            context.output.list(
+                &tenants,
+                &["id", "name", "enabled", "username_case", "username_realm", "timezone"],
+            )?;
         }
         Command::Show { tenant } => context.output.record(&find_tenant(store, &tenant).await?)?,
         Command::Set { tenant, rename, fields } => {

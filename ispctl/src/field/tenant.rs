@@ -1,4 +1,4 @@
-use isp_core::tenant::{Tenant, UsernameCase, UsernameRealm};
+use isp_core::tenant::{self, Tenant, UsernameCase, UsernameRealm};
 
 use super::{Field, Record, parse};
 
@@ -32,6 +32,16 @@ impl Record for Tenant {
                 parse::word(text, &words).map(|rule| t.username_realm = rule)
             },
         ),
+        Field::new(
+            "timezone",
+            "ZONE",
+            "Where its days, weeks and months begin: UTC (default), Europe/Berlin ...; usage counted before stays where it is",
+            |t, text| {
+                tenant::timezone(text)
+                    .map(|zone| t.timezone = zone)
+                    .map_err(|e| e.to_string())
+            },
+        ),
     ];
 
     fn blank() -> Self {
@@ -41,6 +51,7 @@ impl Record for Tenant {
             enabled: true,
             username_case: UsernameCase::default(),
             username_realm: UsernameRealm::default(),
+            timezone: tenant::UTC.to_owned(),
         }
     }
 }

@@ -66,7 +66,7 @@ fn tenants(lab: &Lab) {
         .json();
     assert_eq!(
         made,
-        json!({"id": "t-1", "name": "north", "enabled": true, "username_case": "lower", "username_realm": "keep"})
+        json!({"id": "t-1", "name": "north", "enabled": true, "username_case": "lower", "username_realm": "keep", "timezone": "UTC"})
     );
     lab.ctl(&["tenant", "add", "south"]).ok();
     assert_eq!(
@@ -75,7 +75,10 @@ fn tenants(lab: &Lab) {
     );
     let table = lab.ctl(&["tenant", "list"]).ok();
     let header: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
-    assert_eq!(header, ["ID", "NAME", "ENABLED", "USERNAME_CASE", "USERNAME_REALM"]);
+    assert_eq!(
+        header,
+        ["ID", "NAME", "ENABLED", "USERNAME_CASE", "USERNAME_REALM", "TIMEZONE"]
+    );
     assert_eq!(table.lines().count(), 3);
 
     assert!(lab.ctl(&["tenant", "add", "north"]).fails(4).contains("tenant name"));
@@ -83,6 +86,15 @@ fn tenants(lab: &Lab) {
     assert!(lab.ctl(&["tenant", "set", "north"]).err.contains("no field"));
     lab.ctl(&["tenant", "set", "north", "--username-case", "upper"])
         .fails(2);
+    let refused = lab.ctl(&["tenant", "set", "north", "--timezone", "Berlin"]).fails(2);
+    assert!(
+        refused.contains("no time zone") && refused.contains("--timezone"),
+        "{refused}"
+    );
+    let zone = lab
+        .ctl(&["tenant", "set", "north", "--timezone", "europe/berlin", "--json"])
+        .json();
+    assert_eq!(zone["timezone"], "Europe/Berlin");
     let set = lab
         .ctl(&[
             "tenant",
