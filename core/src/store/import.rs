@@ -1,10 +1,10 @@
 //! Subscribers in bulk.
 
 use std::borrow::Cow;
-#[cfg(feature = "sqlite")]
-use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+#[cfg(feature = "sqlite")]
+use sqlx::Arguments as _;
 #[cfg(feature = "sqlite")]
 use sqlx::query::Query;
 #[cfg(feature = "sqlite")]
@@ -16,7 +16,7 @@ use super::sql::Param;
 #[cfg(feature = "postgres")]
 use super::subscribers::POSTGRES_INSERT;
 #[cfg(feature = "sqlite")]
-use super::subscribers::{SQLITE_TUPLE, insert_columns};
+use super::subscribers::{COLUMNS, SQLITE_TIMES, insert_columns};
 use super::subscribers::{missing_reference, values};
 use super::{Result, Store};
 use crate::subscriber::Subscriber;
@@ -38,38 +38,60 @@ pub enum ImportError {
     Store(#[from] StoreError),
 }
 
-/// Rows per statement on SQLite, which takes 32,766 parameters at most. Past some dozen more make no difference.
+/// Rows per statement on SQLite, which takes 32,766 parameters at most. Fewer keep the driver's thread waiting for its next
+/// statement.
 #[cfg(feature = "sqlite")]
-const SQLITE_ROWS: usize = 64;
+const SQLITE_ROWS: usize = 256;
 
+/// The insertion of `rows` rows with these columns alone.
 #[cfg(feature = "sqlite")]
-static SQLITE_INSERT: LazyLock<Arc<str>> = LazyLock::new(|| sqlite_insert(SQLITE_ROWS).into());
-
-#[cfg(feature = "sqlite")]
-fn sqlite_insert(rows: usize) -> String {
-    let tuples = vec![SQLITE_TUPLE; rows].join(", ");
+fn sqlite_insert(filled: &[bool; COLUMNS], rows: usize) -> String {
+    let names = insert_columns!().split(", ").zip(filled);
+    let names: Vec<&str> = names.filter_map(|(name, filled)| filled.then_some(name)).collect();
+    let placeholders: Vec<&str> = names
+        .iter()
+        .map(|name| match SQLITE_TIMES.contains(name) {
+            true => "datetime(?, 'unixepoch')",
+            false => "?",
+        })
+        .collect();
+    let tuple = format!("({})", placeholders.join(", "));
     format!(
-        concat!("INSERT INTO subscribers (", insert_columns!(), ") VALUES {}"),
-        tuples
+        "INSERT INTO subscribers ({}) VALUES {}",
+        names.join(", "),
+        vec![tuple; rows].join(", ")
     )
 }
 
+/// Most columns of most files are empty: one that is NULL in all rows so far is left out, and is NULL all the same.
+/// `filled` are the others; it only grows, so that a batch needs few different statements.
 #[cfg(feature = "sqlite")]
-fn sqlite_statement(rows: &[Subscriber], now: i64) -> Query<'static, Sqlite, SqliteArguments> {
-    // The text is made of constants alone.
-    let mut query = if rows.len() == SQLITE_ROWS {
-        sqlx::query(sqlx::AssertSqlSafe(Arc::clone(&SQLITE_INSERT)))
-    } else {
-        sqlx::query(sqlx::AssertSqlSafe(sqlite_insert(rows.len()))).persistent(false)
-    };
-    for param in rows.iter().flat_map(|row| values(row, now)) {
-        query = match param {
-            Param::Text(text) => query.bind(text.map(Cow::into_owned)),
-            Param::Int(number) => query.bind(number),
-            Param::Bool(flag) => query.bind(flag),
-        };
+fn sqlite_statement(
+    rows: &[Subscriber],
+    now: i64,
+    filled: &mut [bool; COLUMNS],
+) -> std::result::Result<Query<'static, Sqlite, SqliteArguments>, sqlx::Error> {
+    let rows: Vec<_> = rows.iter().map(|row| values(row, now)).collect();
+    for row in &rows {
+        for (filled, value) in filled.iter_mut().zip(row) {
+            *filled |= !value.is_null();
+        }
     }
-    query
+    let text = sqlite_insert(filled, rows.len());
+    let whole = rows.len() == SQLITE_ROWS;
+    let mut arguments = SqliteArguments::default();
+    for row in rows {
+        for (value, _) in row.into_iter().zip(&*filled).filter(|(_, filled)| **filled) {
+            match value {
+                Param::Text(text) => arguments.add(text.map(Cow::into_owned)),
+                Param::Int(number) => arguments.add(number),
+                Param::Bool(flag) => arguments.add(flag),
+            }
+            .map_err(sqlx::Error::Encode)?;
+        }
+    }
+    // The text is made of constants alone.
+    Ok(sqlx::query_with(sqlx::AssertSqlSafe(text), arguments).persistent(whole))
 }
 
 /// Insert all of `subscribers`, or fail with some of them inserted.
@@ -79,13 +101,16 @@ pub(super) async fn insert(link: Link<'_>, subscribers: &[Subscriber]) -> std::r
     match link {
         #[cfg(feature = "sqlite")]
         Link::Sqlite(connection) => {
-            let mut chunks = subscribers.chunks(SQLITE_ROWS).map(|rows| sqlite_statement(rows, now));
-            let mut next = chunks.next();
+            let mut filled = [false; COLUMNS];
+            let mut chunks = subscribers
+                .chunks(SQLITE_ROWS)
+                .map(|rows| sqlite_statement(rows, now, &mut filled));
+            let mut next = chunks.next().transpose()?;
             while let Some(statement) = next {
                 // The driver runs statements on a thread of its own: bind the next one meanwhile.
                 let (outcome, following) = tokio::join!(statement.execute(&mut *connection), async { chunks.next() });
                 outcome?;
-                next = following;
+                next = following.transpose()?;
             }
         }
         #[cfg(feature = "postgres")]

@@ -73,6 +73,13 @@ pub(super) enum Param<'a> {
     Bool(bool),
 }
 
+#[cfg(feature = "sqlite")]
+impl Param<'_> {
+    pub(super) const fn is_null(&self) -> bool {
+        matches!(self, Self::Text(None) | Self::Int(None))
+    }
+}
+
 macro_rules! params {
     ($($value:expr),* $(,)?) => { &[$($crate::store::sql::Param::from($value)),*] };
 }

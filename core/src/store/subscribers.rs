@@ -35,7 +35,7 @@ macro_rules! postgres_columns {
     };
 }
 
-/// What [`values`] gives, in its order. One tuple: SQLite binds the rows of a batch one after the other.
+/// What [`values`] gives, in its order.
 macro_rules! insert_columns {
     () => {
         "id, tenant_id, customer_id, user_id, username, password, password_hash_method, subscriber_number, \
@@ -51,11 +51,18 @@ macro_rules! insert_columns {
 pub(super) use insert_columns;
 pub(super) const COLUMNS: usize = 47;
 
+/// Which of [`insert_columns`] are bound as Unix seconds and kept as text.
 #[cfg(feature = "sqlite")]
-pub(super) const SQLITE_TUPLE: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-     ?, ?, ?, ?, datetime(?, 'unixepoch'), datetime(?, 'unixepoch'), datetime(?, 'unixepoch'), \
-     datetime(?, 'unixepoch'), ?, ?, ?, datetime(?, 'unixepoch'), ?, ?, ?, ?, ?, ?, ?, ?, \
-     datetime(?, 'unixepoch'), datetime(?, 'unixepoch'), datetime(?, 'unixepoch'), ?, ?)";
+pub(super) const SQLITE_TIMES: [&str; 8] = [
+    "activation_date",
+    "suspension_date",
+    "termination_date",
+    "expiration_date",
+    "last_online",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+];
 
 /// One array per column: one statement whatever the number of rows.
 #[cfg(feature = "postgres")]

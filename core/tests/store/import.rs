@@ -7,6 +7,7 @@ use crate::harness::{Base, Database, plan, subscriber, tenant};
 
 on_both_databases!(
     an_import_arrives_whole,
+    what_few_rows_have_arrives_with_them,
     an_import_not_committed_leaves_nothing,
     the_refused_row_is_named,
     a_failed_import_leaves_nothing,
@@ -37,11 +38,28 @@ async fn an_import_arrives_whole(db: &Database) {
     import.push(&batch(ROWS..ROWS + 1)).await.unwrap();
     assert_eq!(import.commit().await.unwrap(), ROWS as u64 + 1);
     assert_eq!(count(db).await, ROWS + 1);
-    for number in [0, 63, 64, ROWS - 1, ROWS] {
+    for number in [0, 255, 256, ROWS - 1, ROWS] {
         let id = format!("s{number}");
         let back = db.store.subscriber_get("t1", &id).await.unwrap().unwrap();
         assert_eq!(back, subscriber(&id, "t1"));
     }
+}
+
+/// Columns that are empty at first, in some statements only, or in all rows but one.
+async fn what_few_rows_have_arrives_with_them(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    let mut rows = batch(0..ROWS);
+    for (number, row) in rows.iter_mut().enumerate() {
+        row.vlan_id = (number == 300).then_some(7);
+        row.notes = (number % 2 == 1).then(|| format!("note {number}"));
+        row.expiration_date = (number >= 512).then_some(1_900_000_000);
+    }
+    let mut import = db.store.subscriber_import().await.unwrap();
+    import.push(&rows).await.unwrap();
+    import.commit().await.unwrap();
+    let mut back = db.store.subscriber_list(&SubscriberFilter::default()).await.unwrap();
+    back.sort_by_key(|row| row.id[1..].parse::<usize>().unwrap());
+    assert_eq!(back, rows);
 }
 
 async fn an_import_not_committed_leaves_nothing(db: &Database) {
