@@ -9,9 +9,7 @@ use sqlx::SqliteConnection;
 #[cfg(feature = "postgres")]
 use sqlx::postgres::PgListener;
 
-use super::error::Attempt as _;
-#[cfg(feature = "postgres")]
-use super::error::StoreError;
+use super::error::{Attempt as _, StoreError};
 #[cfg(feature = "sqlite")]
 use super::link::Link;
 use super::link::Tx;
