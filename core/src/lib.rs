@@ -10,6 +10,7 @@
 //! | [`snapshot`] | the subscriber base in memory and its copy on disk |
 //! | [`accounting`] | what an accounting packet says about a session |
 //! | [`radius`], [`coa`] | sans-I/O packet codec; Disconnect and CoA client |
+//! | `netbox` | what NetBox answers about addresses, and their life; models only (feature `netbox`) |
 //! | `store` | SQLite and PostgreSQL behind one contract (features `sqlite`, `postgres`) |
 //! | `node` | one AAA node: snapshot, change feed and writers, as a server embeds it |
 //!
@@ -21,6 +22,8 @@ pub mod accounting;
 pub mod coa;
 pub mod dictionary;
 pub mod nas;
+#[cfg(feature = "netbox")]
+pub mod netbox;
 #[cfg(feature = "store")]
 pub mod node;
 pub mod password;

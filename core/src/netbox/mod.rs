@@ -1,0 +1,31 @@
+//! What NetBox 4.x answers about addresses and prefixes, and how they tell whose they are.
+//!
+//! Models only: no request is made here. An embedder brings its HTTP client, hands the body of an answer to `serde_json`,
+//! and gets types; what to ask for is its own affair. Feature `netbox`, which needs no runtime and no database.
+//!
+//! | part | what it holds |
+//! |------|---------------|
+//! | [`Page`], [`IpAddress`], [`Prefix`], [`Choice`], [`Reference`] | answers of the REST API, as 4.7 gives them |
+//! | [`OwnerFields`], [`Owned`] | the custom fields and the description that name a subscriber |
+//! | [`LifecycleState`] | the states of an assigned address, and which may follow which |
+//!
+//! ```
+//! use isp_core::netbox::{IpAddress, Owned as _, Page};
+//!
+//! # fn main() -> Result<(), serde_json::Error> {
+//! # let body = r#"{"count": 0, "next": null, "previous": null, "results": []}"#;
+//! let page: Page<IpAddress> = serde_json::from_str(body)?;
+//! // NetBox ignores a filter it does not know and answers with everything: look before you act on an answer.
+//! let own: Vec<_> = page.results.iter().filter(|ip| ip.is_of("1001")).collect();
+//! # assert!(own.is_empty());
+//! # Ok(())
+//! # }
+//! ```
+
+mod lifecycle;
+mod model;
+mod owner;
+
+pub use lifecycle::{IllegalTransition, LifecycleState, UnknownState};
+pub use model::{AddressStatus, Choice, CustomFields, IpAddress, Page, Prefix, PrefixStatus, Reference};
+pub use owner::{Owned, OwnerFields};
