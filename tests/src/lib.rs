@@ -3,7 +3,7 @@
 //! | part | what it gives a test |
 //! |------|----------------------|
 //! | [`radiusd`] | a server on free ports, with the shipped site and a module configuration of the test's choice |
-//! | [`radclient`], [`eapol`] | logins and accounting as a NAS sends them, and the answers, parsed |
+//! | [`radclient`], [`eapol`], [`mschap`] | logins and accounting as a NAS sends them, and the answers, parsed |
 //! | [`database`] | an empty, migrated database of the test's own |
 //! | [`seed`] | tenants, NAS and subscribers in it |
 //! | [`link`](mod@link) | a connection to the database that a test can cut |
@@ -21,6 +21,7 @@ pub mod artifact;
 pub mod database;
 pub mod eapol;
 pub mod link;
+pub mod mschap;
 pub mod radclient;
 pub mod radiusd;
 pub mod seed;

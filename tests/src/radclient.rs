@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
+use crate::mschap::Exchange;
 use crate::radiusd::Radiusd;
 
 /// The shared secret of every NAS in these tests, unless a test says otherwise.
@@ -15,7 +16,13 @@ pub enum Method {
     Pap,
     Chap,
     MsChapV1,
+    MsChapV2,
 }
+
+/// The challenges of every login by [`Method::MsChapV2`]: the NAS's, and the peer's.
+pub const MSCHAP_CHALLENGES: [[u8; 16]; 2] = [*b"challenge of NAS", *b"peer's challenge"];
+/// Its identifier.
+pub const MSCHAP_IDENT: u8 = 7;
 
 /// A packet to be sent.
 #[derive(Debug, Clone)]
@@ -56,14 +63,24 @@ impl Answer {
 /// A login of `user_name`; attributes that matter to the method are set.
 #[must_use]
 pub fn login(method: Method, user_name: &str, password: &str) -> Packet {
-    let credential = match method {
-        Method::Pap => "User-Password",
-        Method::Chap => "CHAP-Password",
-        Method::MsChapV1 => "MS-CHAP-Password",
-    };
-    Packet::new("auth")
-        .with("User-Name", user_name)
-        .with(credential, password)
+    let packet = Packet::new("auth").with("User-Name", user_name);
+    match method {
+        Method::Pap => packet.with("User-Password", password),
+        Method::Chap => packet.with("CHAP-Password", password),
+        Method::MsChapV1 => packet.with("MS-CHAP-Password", password),
+        Method::MsChapV2 => {
+            let [authenticator_challenge, peer_challenge] = MSCHAP_CHALLENGES;
+            let exchange = Exchange {
+                user_name,
+                authenticator_challenge,
+                peer_challenge,
+            };
+            let response = exchange.response_attribute(MSCHAP_IDENT, password);
+            packet
+                .line(&format!("MS-CHAP-Challenge = {}", hex(&authenticator_challenge)))
+                .line(&format!("MS-CHAP2-Response = {}", hex(&response)))
+        }
+    }
 }
 
 /// An Accounting-Request with `status` (Start, Interim-Update, Stop, ...).
@@ -109,8 +126,7 @@ impl Packet {
     /// An attribute by number, with these octets and no others.
     #[must_use]
     pub fn octets(self, attribute: u8, value: &[u8]) -> Self {
-        let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.line(&format!("Attr-{attribute} = 0x{hex}"))
+        self.line(&format!("Attr-{attribute} = {}", hex(value)))
     }
 
     /// `Name = value` in the client's own syntax.
@@ -187,6 +203,13 @@ impl Packet {
             None => panic!("no answer to {:?}\n{}", self.lines, server.log()),
         }
     }
+}
+
+/// Octets as the client reads them.
+fn hex(octets: &[u8]) -> String {
+    octets
+        .iter()
+        .fold("0x".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn parse(printed: &str) -> Option<Answer> {

@@ -10,6 +10,7 @@ mod install;
 mod life;
 mod login;
 mod matrix;
+mod mschap;
 mod outage;
 mod post_auth;
 mod reply;

@@ -17,10 +17,11 @@ enum Way {
     Eap(Eap),
 }
 
-const WAYS: [Way; 9] = [
+const WAYS: [Way; 10] = [
     Way::Plain(Method::Pap),
     Way::Plain(Method::Chap),
     Way::Plain(Method::MsChapV1),
+    Way::Plain(Method::MsChapV2),
     Way::Eap(Eap::Md5),
     Way::Eap(Eap::MsChapV2),
     Way::Eap(Eap::PeapMsChapV2),
@@ -31,16 +32,16 @@ const WAYS: [Way; 9] = [
 
 /// Which of [`WAYS`] each stored form serves.
 #[rustfmt::skip]
-const SERVES: [(Scheme, [bool; 9]); 8] = [
-    //                   PAP    CHAP   MSCHAP MD5    EAPMS  PEAP   T/PAP  T/MS   T/CHAP
-    (Scheme::Cleartext, [true,  true,  true,  true,  true,  true,  true,  true,  true]),
-    (Scheme::Nt,        [true,  false, true,  false, true,  true,  true,  true,  false]),
-    (Scheme::Md5,       [true,  false, false, false, false, false, true,  false, false]),
-    (Scheme::Sha256,    [true,  false, false, false, false, false, true,  false, false]),
-    (Scheme::Ssha,      [true,  false, false, false, false, false, true,  false, false]),
-    (Scheme::Bcrypt,    [true,  false, false, false, false, false, true,  false, false]),
-    (Scheme::Argon2id,  [true,  false, false, false, false, false, true,  false, false]),
-    (Scheme::Crypt,     [true,  false, false, false, false, false, true,  false, false]),
+const SERVES: [(Scheme, [bool; 10]); 8] = [
+    //                   PAP    CHAP   MS1    MS2    MD5    EAPMS  PEAP   T/PAP  T/MS   T/CHAP
+    (Scheme::Cleartext, [true,  true,  true,  true,  true,  true,  true,  true,  true,  true]),
+    (Scheme::Nt,        [true,  false, true,  true,  false, true,  true,  true,  true,  false]),
+    (Scheme::Md5,       [true,  false, false, false, false, false, false, true,  false, false]),
+    (Scheme::Sha256,    [true,  false, false, false, false, false, false, true,  false, false]),
+    (Scheme::Ssha,      [true,  false, false, false, false, false, false, true,  false, false]),
+    (Scheme::Bcrypt,    [true,  false, false, false, false, false, false, true,  false, false]),
+    (Scheme::Argon2id,  [true,  false, false, false, false, false, false, true,  false, false]),
+    (Scheme::Crypt,     [true,  false, false, false, false, false, false, true,  false, false]),
 ];
 
 fn try_login(server: &Radiusd, way: Way, user_name: &str, password: &str) -> bool {

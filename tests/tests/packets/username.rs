@@ -85,7 +85,7 @@ fn neither_a_password_nor_the_shared_secret_is_logged_in_service() {
     let database = e2e::database::Database::sqlite().seeded();
     database.add("alice");
     let server = server_on(&database).quiet().start();
-    for method in [Method::Pap, Method::Chap, Method::MsChapV1] {
+    for method in [Method::Pap, Method::Chap, Method::MsChapV1, Method::MsChapV2] {
         assert!(login(method, "alice", PASSWORD).ask(&server).accepted());
         assert!(
             !login(method, "alice", "an attempt nobody may see")
