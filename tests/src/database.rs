@@ -33,18 +33,34 @@ impl Database {
         Self::create(url, directory)
     }
 
+    /// Is there PostgreSQL here? Said loudly where there is not.
+    #[must_use]
+    pub fn has_postgres() -> bool {
+        Self::postgres_server().is_some()
+    }
+
     /// `None`, said loudly, where there is no server to make it in.
     #[must_use]
     pub fn postgres() -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let Ok(server) = std::env::var(POSTGRES) else {
+        Self::postgres_server().map(|server| Self::on(&server))
+    }
+
+    fn postgres_server() -> Option<String> {
+        let server = std::env::var(POSTGRES).ok();
+        if server.is_none() {
             assert!(
                 std::env::var_os("ISP_TEST_REQUIRE_POSTGRES").is_none(),
                 "{POSTGRES} is not set: PostgreSQL is required here"
             );
             crate::skip(&format!("{POSTGRES} is not set"));
-            return None;
-        };
+        }
+        server
+    }
+
+    /// A new database on the PostgreSQL server of this URL, which ends without a database's name.
+    #[must_use]
+    pub fn on(server: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let server = server.trim_end_matches('/');
         let name = format!("e2e_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         Runtime::new().unwrap().block_on(async {
@@ -54,10 +70,7 @@ impl Database {
                 .await
                 .unwrap();
         });
-        Some(Self::create(
-            format!("{server}/{name}"),
-            TempDir::with_prefix("database-").unwrap(),
-        ))
+        Self::create(format!("{server}/{name}"), TempDir::with_prefix("database-").unwrap())
     }
 
     fn create(url: String, directory: TempDir) -> Self {

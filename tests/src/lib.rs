@@ -6,6 +6,7 @@
 //! | [`radclient`], [`eapol`], [`mschap`] | logins and accounting as a NAS sends them, and the answers, parsed |
 //! | [`database`] | an empty, migrated database of the test's own |
 //! | [`seed`] | tenants, NAS and subscribers in it |
+//! | [`cluster`] | a PostgreSQL server that a test can stop |
 //! | [`link`](mod@link) | a connection to the database that a test can cut |
 //!
 //! A test that cannot run here says so through [`skip`] instead of passing in silence.
@@ -18,6 +19,7 @@
 )]
 
 pub mod artifact;
+pub mod cluster;
 pub mod database;
 pub mod eapol;
 pub mod link;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use e2e::cluster::Cluster;
 use e2e::database::Database;
 use e2e::link::Link;
 use e2e::radclient::{Method, accounting, login};
@@ -37,7 +38,8 @@ fn answers_are_right(server: &Radiusd) {
 }
 
 /// Log in without a pause on two threads while `outage` goes on. Returns how many answers there were; all were right.
-fn under_load(server: &Radiusd, outage: impl FnOnce()) -> u32 {
+/// `outage` can ask how many there were so far.
+fn under_load(server: &Radiusd, outage: impl FnOnce(&dyn Fn() -> u32)) -> u32 {
     let over = AtomicBool::new(false);
     let answers = AtomicU32::new(0);
     std::thread::scope(|scope| {
@@ -53,7 +55,7 @@ fn under_load(server: &Radiusd, outage: impl FnOnce()) -> u32 {
                 })
             })
             .collect();
-        outage();
+        outage(&|| answers.load(Ordering::Relaxed));
         over.store(true, Ordering::Relaxed);
         for worker in workers {
             worker.join().expect("every answer was right");
@@ -86,7 +88,7 @@ fn postgres_away_during_load() {
         .quiet()
         .start();
     let start = accounting("Start", "alice", "s1");
-    let answered = under_load(&server, || {
+    let answered = under_load(&server, |_| {
         link.cut();
         // Acknowledged is stored: with no database there is no answer.
         for _ in 0..2 {
@@ -110,11 +112,38 @@ fn postgres_away_during_load() {
 }
 
 #[test]
+fn postgres_stopped_and_started_during_load() {
+    if !Database::has_postgres() {
+        return;
+    }
+    let cluster = Cluster::start();
+    let database = seed(Database::on(cluster.url()));
+    let server = server_on(&database).snapshot().quiet().start();
+    let answered = under_load(&server, |answered| {
+        let more = |what| {
+            let before = answered();
+            e2e::wait_for(what, RECOVERY, || answered() > before + 100);
+        };
+        more("logins before");
+        cluster.halt();
+        more("logins while it is away");
+        answers_are_right(&server);
+        cluster.resume();
+        more("logins when it is back");
+    });
+    assert!(answered > 300);
+    for sql in SWAP {
+        database.execute(sql);
+    }
+    change_arrives(&server);
+}
+
+#[test]
 fn sqlite_locked_during_load() {
     let database = seed(Database::sqlite());
     let server = server_on(&database).quiet().start();
     let mut other = database.session();
-    let answered = under_load(&server, || {
+    let answered = under_load(&server, |_| {
         other.execute("BEGIN EXCLUSIVE");
         assert_eq!(accounting("Start", "alice", "s1").impatient().send(&server), None);
     });
