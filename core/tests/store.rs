@@ -20,6 +20,8 @@ mod connecting;
 mod feed;
 #[path = "store/feed_hazards.rs"]
 mod feed_hazards;
+#[path = "store/fleet.rs"]
+mod fleet;
 #[path = "store/foreign_writers.rs"]
 mod foreign_writers;
 #[path = "store/hazards.rs"]

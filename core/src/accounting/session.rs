@@ -289,16 +289,6 @@ impl Sessions {
         self.0
     }
 
-    /// Their NAS restarted.
-    pub fn restart(&mut self, nas: IpAddr, tenant_id: Option<&str>, at: i64) {
-        for session in &mut self.0 {
-            let of_nas = session.nas_ip_address == nas && session.tenant_id.as_deref() == tenant_id;
-            if of_nas && session.is_open() && session.start <= at && session.update <= at {
-                session.infer_stop(at, NAS_REBOOT);
-            }
-        }
-    }
-
     /// Take in a Start, Interim-Update or Stop. `restarted` is when the NAS last restarted, as far as known.
     pub fn take(&mut self, record: &AccountingRecord, restarted: Option<i64>) -> Option<Delta> {
         let place = match self.place(record) {
@@ -348,16 +338,19 @@ impl Sessions {
 
 /// Whether the record is of a session that came after this one.
 fn follows(record: &AccountingRecord, begun: i64, session: &Session) -> bool {
-    let last_heard = match &session.stop {
-        Some(stop) if !stop.inferred || stop.cause.as_deref() != Some(STALE) => return begun > stop.at + SLACK,
-        _ => session.update,
-    };
-    // Its Stop is missing. What goes on counting from where it was is the same session, whatever its clock says.
+    match &session.stop {
+        Some(stop) if !stop.inferred => return begun > stop.at + SLACK,
+        Some(stop) if stop.cause.as_deref() == Some(NAS_REBOOT) && begun > stop.at + SLACK => return true,
+        _ => {}
+    }
+    // Its Stop is missing. What goes on counting from where it was is the same session, whatever its clock says: taken for
+    // another one, it would be counted twice.
     let goes_on = record.status != AcctStatusType::Start
+        && session.seconds > 0
         && session_time(record).is_none_or(|time| time >= session.seconds)
         && record.input_octets.is_none_or(|input| input >= session.octets.input)
         && record
             .output_octets
             .is_none_or(|output| output >= session.octets.output);
-    begun > last_heard + SLACK && !goes_on
+    begun > session.update + SLACK && !goes_on
 }

@@ -68,16 +68,21 @@ pub(super) async fn take_turn(tx: &mut Tx) -> Database<()> {
 
 async fn record(tx: &mut Tx, records: &[AccountingRecord]) -> Database<()> {
     take_turn(tx).await?;
-    for restart in records.iter().filter(|record| is_restart(record)) {
-        reload(tx, restart).await?;
+    // A restart ends what came before it, and nothing that came after.
+    for life in records.chunk_by(|_, next| !is_restart(next)) {
+        if let Some(restart) = life.first().filter(|record| is_restart(record)) {
+            reload(tx, restart).await?;
+        }
+        let sessions = life.iter().filter(|record| !is_restart(record));
+        let Some(oldest) = sessions.clone().map(event_time).min() else {
+            continue;
+        };
+        let since = (oldest - LOOK_BACK).max(0);
+        let mut batch = Batch::read(tx, sessions.clone(), since).await?;
+        sessions.for_each(|record| batch.take(record));
+        batch.write(tx, since).await?;
     }
-    let oldest = records.iter().map(event_time).min().unwrap_or_default();
-    let since = (oldest - LOOK_BACK).max(0);
-    let mut batch = Batch::read(tx, records, since).await?;
-    for record in records {
-        batch.take(record);
-    }
-    batch.write(tx, since).await
+    Ok(())
 }
 
 /// The sessions that the records of a batch are of.
@@ -91,13 +96,10 @@ struct Batch {
 }
 
 impl Batch {
-    async fn read(tx: &mut Tx, records: &[AccountingRecord], since: i64) -> Database<Self> {
-        let keys: BTreeSet<String> = records
-            .iter()
-            .filter(|record| !is_restart(record))
-            .map(|record| storable(&record.acct_unique_id))
-            .collect();
-        let nas: BTreeSet<IpAddr> = records.iter().map(|record| record.nas_ip_address).collect();
+    async fn read<'a>(tx: &mut Tx, records: impl Iterator<Item = &'a AccountingRecord>, since: i64) -> Database<Self> {
+        let (keys, nas): (BTreeSet<String>, BTreeSet<IpAddr>) = records
+            .map(|record| (storable(&record.acct_unique_id), record.nas_ip_address))
+            .unzip();
         let mut known: HashMap<Key, Vec<Session>> = HashMap::new();
         let mut stored = HashMap::new();
         for row in tx.link().all(statements::READ, params![&json(&keys)?, since]).await? {
@@ -128,15 +130,6 @@ impl Batch {
     fn take(&mut self, record: &AccountingRecord) {
         let nas = (record.nas_ip_address, record.tenant_id.clone());
         let restarted = self.restarts.get(&nas).copied();
-        if is_restart(record) {
-            // What came before it in the batch is not in the database yet.
-            if let Some(at) = restarted {
-                self.sessions
-                    .values_mut()
-                    .for_each(|sessions| sessions.restart(nas.0, nas.1.as_deref(), at));
-            }
-            return;
-        }
         let key = (storable(&record.acct_unique_id), record.tenant_id.clone());
         if let Some(delta) = self.sessions.entry(key).or_default().take(record, restarted) {
             let zone = delta.tenant_id.as_ref().and_then(|tenant| self.zones.get(tenant));
