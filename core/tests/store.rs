@@ -30,6 +30,8 @@ mod hazards;
 mod import;
 #[path = "store/load.rs"]
 mod load;
+#[path = "store/nodes.rs"]
+mod nodes;
 #[path = "store/restarts.rs"]
 mod restarts;
 #[path = "store/schema.rs"]

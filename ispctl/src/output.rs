@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 
 /// Fields that hold Unix seconds: people see a date.
-const TIMES: [&str; 9] = [
+const TIMES: [&str; 11] = [
     "activation_date",
     "suspension_date",
     "termination_date",
@@ -23,6 +23,8 @@ const TIMES: [&str; 9] = [
     "updated_at",
     "deleted_at",
     "oldest_change",
+    "journal_oldest",
+    "reported_at",
 ];
 
 #[derive(Debug, Clone, Copy)]

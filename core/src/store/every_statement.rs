@@ -13,6 +13,7 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::link::STATEMENTS,
         super::load::STATEMENTS,
         super::nas::STATEMENTS,
+        super::nodes::STATEMENTS,
         super::overview::STATEMENTS,
         super::plans::STATEMENTS,
         super::records::STATEMENTS,

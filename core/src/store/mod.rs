@@ -8,6 +8,7 @@
 //! | `silence` | what a node closes |
 //! | `import` | subscribers in bulk |
 //! | `secrets` | passwords and NAS secrets, to be sealed anew |
+//! | `nodes` | what nodes say of themselves |
 //! | `overview` | what there is, in numbers |
 //! | `schema` | migrations |
 //! | `sqlite`, `postgres`, `link`, `sql` | the drivers behind one face; statements in both dialects |
@@ -31,6 +32,7 @@ mod import;
 mod link;
 mod load;
 mod nas;
+mod nodes;
 mod overview;
 mod plans;
 #[cfg(feature = "postgres")]
@@ -49,6 +51,7 @@ mod tenants;
 pub use error::StoreError;
 pub use feed::ChangeFeed;
 pub use import::{ImportError, SubscriberImport};
+pub use nodes::{NodeReport, NodeStatus};
 pub use overview::Overview;
 pub use secrets::{Replacement, StoredSecret};
 pub use silence::Silence;

@@ -1,4 +1,4 @@
-use isp_core::store::Overview;
+use isp_core::store::{NodeStatus, Overview};
 use serde::Serialize;
 
 use crate::config::shown_url;
@@ -13,6 +13,8 @@ struct Report {
     primary_key: Option<u32>,
     #[serde(flatten)]
     overview: Overview,
+    /// What each server last said of itself, and how much accounting waits in its journal.
+    nodes: Vec<NodeStatus>,
 }
 
 pub(crate) async fn run(context: &Context) -> Result<()> {
@@ -26,5 +28,6 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
         database: database.unwrap_or_default(),
         primary_key: context.keys()?.map(|keys| keys.primary()),
         overview: store.overview().await?,
+        nodes: store.nodes().await?,
     })
 }

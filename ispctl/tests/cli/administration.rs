@@ -35,7 +35,8 @@ fn a_database_is_made_ready_and_described(lab: &Lab) {
             "subscribers_without_password",
             "subscribers_deleted",
             "sessions_open",
-            "change_feed_rows"
+            "change_feed_rows",
+            "nodes"
         ]
     );
     assert_eq!(

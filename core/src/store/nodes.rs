@@ -1,0 +1,129 @@
+//! What nodes say of themselves.
+
+use serde::Serialize;
+
+use super::error::Attempt as _;
+use super::sql::{Columns, Row, params, statements};
+use super::{Result, Store};
+
+/// How a node stands, by its own word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeReport {
+    /// The same after a restart, and no other node's.
+    pub node_id: String,
+    pub host: String,
+    pub version: String,
+    /// Accounting records that are acknowledged and not in the database yet.
+    pub journal_records: u64,
+    pub journal_bytes: u64,
+    /// When the first of them came, Unix seconds.
+    pub journal_oldest: Option<i64>,
+    /// Records that went to the database since the node started.
+    pub applied_total: u64,
+    pub applied_per_second: u64,
+    /// Seconds since the database last confirmed its snapshot.
+    pub snapshot_age: u64,
+    /// In its snapshot.
+    pub subscribers: u64,
+}
+
+/// A node's last report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeStatus {
+    #[serde(flatten)]
+    pub report: NodeReport,
+    /// Unix seconds, by the database's clock.
+    pub reported_at: i64,
+}
+
+statements! {
+    REPORT {
+        sqlite: "INSERT INTO node_status (node_id, host, version, journal_records, journal_bytes, journal_oldest,
+                applied_total, applied_per_second, snapshot_age, subscribers, reported_at)
+            VALUES ($1, $2, $3, $4, $5, datetime($6, 'unixepoch'), $7, $8, $9, $10, datetime('now'))
+            ON CONFLICT (node_id) DO UPDATE SET host = excluded.host, version = excluded.version,
+                journal_records = excluded.journal_records, journal_bytes = excluded.journal_bytes,
+                journal_oldest = excluded.journal_oldest, applied_total = excluded.applied_total,
+                applied_per_second = excluded.applied_per_second, snapshot_age = excluded.snapshot_age,
+                subscribers = excluded.subscribers, reported_at = excluded.reported_at",
+        postgres: "INSERT INTO node_status (node_id, host, version, journal_records, journal_bytes, journal_oldest,
+                applied_total, applied_per_second, snapshot_age, subscribers, reported_at)
+            VALUES ($1, $2, $3, $4, $5, to_timestamp($6), $7, $8, $9, $10, now())
+            ON CONFLICT (node_id) DO UPDATE SET host = excluded.host, version = excluded.version,
+                journal_records = excluded.journal_records, journal_bytes = excluded.journal_bytes,
+                journal_oldest = excluded.journal_oldest, applied_total = excluded.applied_total,
+                applied_per_second = excluded.applied_per_second, snapshot_age = excluded.snapshot_age,
+                subscribers = excluded.subscribers, reported_at = excluded.reported_at",
+    }
+    LIST {
+        sqlite: "SELECT node_id, host, version, journal_records, journal_bytes, unixepoch(journal_oldest),
+                applied_total, applied_per_second, snapshot_age, subscribers, unixepoch(reported_at)
+            FROM node_status ORDER BY node_id",
+        postgres: "SELECT node_id, host, version, journal_records, journal_bytes,
+                extract(epoch FROM journal_oldest)::bigint, applied_total, applied_per_second, snapshot_age,
+                subscribers, extract(epoch FROM reported_at)::bigint
+            FROM node_status ORDER BY node_id COLLATE \"C\"",
+    }
+}
+
+fn node(row: &Row) -> std::result::Result<NodeStatus, sqlx::Error> {
+    let mut columns = Columns::of(row);
+    Ok(NodeStatus {
+        report: NodeReport {
+            node_id: columns.text()?,
+            host: columns.text()?,
+            version: columns.text()?,
+            journal_records: columns.number()?,
+            journal_bytes: columns.number()?,
+            journal_oldest: columns.opt_number()?,
+            applied_total: columns.number()?,
+            applied_per_second: columns.number()?,
+            snapshot_age: columns.number()?,
+            subscribers: columns.number()?,
+        },
+        reported_at: columns.number()?,
+    })
+}
+
+impl Store {
+    /// Replace what a node said of itself before.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn report_node(&self, report: &NodeReport) -> Result<()> {
+        let attempt = || format!("report the state of node {}", report.node_id);
+        let mut connection = self.writer().await.attempt(attempt)?;
+        let params = params![
+            &report.node_id,
+            &report.host,
+            &report.version,
+            report.journal_records,
+            report.journal_bytes,
+            report.journal_oldest,
+            report.applied_total,
+            report.applied_per_second,
+            report.snapshot_age,
+            report.subscribers,
+        ];
+        connection
+            .link()
+            .execute(REPORT, params)
+            .await
+            .attempt(attempt)
+            .map(drop)
+    }
+
+    /// What every node said last, by id.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn nodes(&self) -> Result<Vec<NodeStatus>> {
+        let attempt = || "list nodes".to_owned();
+        let mut connection = self.reader().await.attempt(attempt)?;
+        let rows = connection.link().all(LIST, &[]).await.attempt(attempt)?;
+        rows.iter()
+            .map(node)
+            .collect::<std::result::Result<_, _>>()
+            .attempt(attempt)
+    }
+}
