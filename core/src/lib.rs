@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accounting;
+mod clock;
 #[cfg(feature = "coa")]
 pub mod coa;
 pub mod dictionary;

@@ -5,11 +5,11 @@
 
 use std::ffi::CStr;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use isp_core::node::{NodeConfig, NodeError};
+use isp_core::node::{AccountingMode, NodeConfig, NodeError};
 use isp_core::secret::Secret;
 
 use crate::suggest;
@@ -52,7 +52,7 @@ impl Key {
 pub const SECTIONS: [&CStr; 4] = [c"database", c"snapshot", c"accounting", c"post_auth"];
 
 /// All keys. Those of one section stand together.
-pub const KEYS: [Key; 11] = [
+pub const KEYS: [Key; 14] = [
     Key::new(c"", c"key_file", None),
     Key::new(c"", c"poll_interval", Some(c"0.2")),
     Key::new(c"", c"default_tenant", None),
@@ -66,7 +66,11 @@ pub const KEYS: [Key; 11] = [
     Key::new(c"snapshot", c"file", None),
     Key::new(c"snapshot", c"interval", Some(c"30")),
     Key::new(c"snapshot", c"max_age", Some(c"0")),
+    Key::new(c"accounting", c"mode", Some(c"journal")),
     Key::new(c"accounting", c"timeout", Some(c"2.0")),
+    // The server expands its variables in a default as it does in the file.
+    Key::new(c"accounting", c"journal", Some(c"${db_dir}/accounting")),
+    Key::new(c"accounting", c"journal_max_size", Some(c"4G")),
     Key::new(c"post_auth", c"queue", Some(c"65536")),
 ];
 
@@ -101,6 +105,7 @@ impl From<&NodeError> for Fault {
         match error {
             NodeError::Config(fault) => Self::new(fault.key, error.to_string()),
             NodeError::Keys { .. } => Self::new("key_file", error.to_string()),
+            NodeError::Journal(_) => Self::new("accounting.journal", error.to_string()),
             _ => Self::of_section(error.to_string()),
         }
     }
@@ -124,7 +129,10 @@ pub fn settings(values: &Values<'_>) -> Result<NodeConfig, Fault> {
         file,
         interval,
         max_age,
+        mode,
         timeout,
+        journal,
+        journal_max_size,
         queue,
     ] = *values;
     let snapshot_max_age = seconds("snapshot.max_age", max_age)?;
@@ -137,7 +145,10 @@ pub fn settings(values: &Values<'_>) -> Result<NodeConfig, Fault> {
         snapshot_max_age: Some(snapshot_max_age).filter(|age| !age.is_zero()),
         poll_interval: seconds("poll_interval", poll_interval)?,
         default_tenant: filled("default_tenant", default_tenant)?.map(str::to_owned),
+        accounting_mode: accounting_mode(mode)?,
         accounting_timeout: seconds("accounting.timeout", timeout)?,
+        journal: path("accounting.journal", journal)?.unwrap_or_default(),
+        journal_max_size: bytes("accounting.journal_max_size", journal_max_size)?,
         post_auth_queue: number("post_auth.queue", queue)?,
         verify_cache: number("verify_cache", verify_cache)?,
     };
@@ -145,17 +156,60 @@ pub fn settings(values: &Values<'_>) -> Result<NodeConfig, Fault> {
         .validate()
         .map_err(|fault| Fault::new(fault.key, fault.to_string()))?;
     if let Some(file) = &config.snapshot_file {
-        let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if directory.is_none_or(|directory| !directory.is_dir()) {
-            let message = format!("snapshot.file = {}: its directory does not exist", file.display());
-            return Err(Fault::new("snapshot.file", message));
-        }
+        has_directory("snapshot.file", file)?;
         if file.is_dir() {
             let message = format!("snapshot.file = {}: is a directory", file.display());
             return Err(Fault::new("snapshot.file", message));
         }
     }
+    if config.accounting_mode == AccountingMode::Journal {
+        has_directory("accounting.journal", &config.journal)?;
+        if config.journal.exists() && !config.journal.is_dir() {
+            let message = format!("accounting.journal = {}: is not a directory", config.journal.display());
+            return Err(Fault::new("accounting.journal", message));
+        }
+    }
     Ok(config)
+}
+
+/// What is to be made at `path` needs a directory to be made in.
+fn has_directory(key: &str, path: &Path) -> Result<(), Fault> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if parent.is_some_and(Path::is_dir) {
+        return Ok(());
+    }
+    let message = format!("{key} = {}: its directory does not exist", path.display());
+    Err(Fault::new(key, message))
+}
+
+fn accounting_mode(value: Option<&str>) -> Result<AccountingMode, Fault> {
+    parse(
+        "accounting.mode",
+        value,
+        "must be journal or database",
+        |text| match text {
+            "journal" => Some(AccountingMode::Journal),
+            "database" => Some(AccountingMode::Database),
+            _ => None,
+        },
+    )
+}
+
+/// `4G`: bytes, or with K, M, G or T so many times 1024 of them.
+fn bytes(key: &str, value: Option<&str>) -> Result<u64, Fault> {
+    let rule = "must be a number of bytes, or one with K, M, G or T behind it";
+    parse(key, value, rule, |text| {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let shift = match &text[digits.len()..] {
+            "" => 0,
+            "K" => 10,
+            "M" => 20,
+            "G" => 30,
+            "T" => 40,
+            _ => return None,
+        };
+        digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+    })
 }
 
 fn number<T: FromStr>(key: &str, value: Option<&str>) -> Result<T, Fault> {
@@ -232,6 +286,8 @@ mod tests {
             values[index] = Some(value);
         };
         set(&mut values, "database.url", "sqlite:/var/lib/isp.db");
+        // The server has expanded it.
+        set(&mut values, "accounting.journal", "/accounting");
         for (path, value) in changed {
             set(&mut values, path, value);
         }
@@ -243,6 +299,7 @@ mod tests {
         let config = settings(&values(&[])).unwrap();
         let expected = NodeConfig {
             database_url: config.database_url.clone(),
+            journal: "/accounting".into(),
             ..NodeConfig::default()
         };
         assert_eq!(format!("{config:?}"), format!("{expected:?}"));
@@ -266,6 +323,15 @@ mod tests {
             ("snapshot.interval", ["0", "86401"]),
             ("snapshot.interval", ["-1", "1 minute"]),
             ("snapshot.max_age", ["9", "-1"]),
+            ("accounting.mode", ["", "detail"]),
+            (
+                "accounting.journal",
+                ["/nonexistent/directory/journal", "/proc/version"],
+            ),
+            ("accounting.journal", ["", "relative"]),
+            ("accounting.journal_max_size", ["63M", "2T"]),
+            ("accounting.journal_max_size", ["-1", "4GB"]),
+            ("accounting.journal_max_size", ["", "99999999999T"]),
             ("accounting.timeout", ["0", "11"]),
             ("accounting.timeout", ["-1", "soon"]),
             ("post_auth.queue", ["0", "10000001"]),
@@ -298,6 +364,21 @@ mod tests {
         assert_eq!(settings(&values(&[])).unwrap().snapshot_max_age, None);
         let limited = settings(&values(&[("snapshot.max_age", "86400")])).unwrap();
         assert_eq!(limited.snapshot_max_age, Some(Duration::from_secs(86_400)));
+    }
+
+    #[test]
+    fn sizes_are_counted_in_1024s() {
+        let size = |text| settings(&values(&[("accounting.journal_max_size", text)])).map(|c| c.journal_max_size);
+        assert_eq!(size("64M"), Ok(64 << 20));
+        assert_eq!(size("67108864"), Ok(64 << 20));
+        assert_eq!(size("1T"), Ok(1 << 40));
+    }
+
+    #[test]
+    fn a_journal_that_is_not_used_may_be_anywhere() {
+        let away = ("accounting.journal", "/nonexistent/directory/journal");
+        let config = settings(&values(&[away, ("accounting.mode", "database")])).unwrap();
+        assert_eq!(config.accounting_mode, AccountingMode::Database);
     }
 
     #[test]

@@ -119,10 +119,14 @@ impl Rust {
 		snapshot {{
 			file = {snapshot_file}
 		}}
+		accounting {{
+			journal = {journal}
+		}}
 	}}
 "#,
                 key_file = self.key_file.display(),
                 snapshot_file = snapshot_file.display(),
+                journal = snapshot_file.with_extension("journal").display(),
             ),
             logs: true,
             library_dir: Some(self.library_dir.clone()),

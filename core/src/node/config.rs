@@ -3,7 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::accounting::journal::JournalConfig;
 use crate::secret::Secret;
+
+/// What an accounting packet waits for before it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountingMode {
+    /// The record is in the journal, on this machine's disk; the database gets it from there.
+    Journal,
+    /// The record is in the database.
+    Database,
+}
 
 /// Settings of a node. Every one is a key of the server module's configuration.
 #[derive(Debug, Clone)]
@@ -23,8 +33,13 @@ pub struct NodeConfig {
     pub poll_interval: Duration,
     /// Tenant, by id or name, of packets whose source is in no `nas` row; `None` refuses them as `unknown_nas`.
     pub default_tenant: Option<String>,
-    /// How long an accounting packet may wait for the database.
+    pub accounting_mode: AccountingMode,
+    /// How long an accounting packet may wait for the disk or the database.
     pub accounting_timeout: Duration,
+    /// Directory of the journal, in that mode; no other node may use it.
+    pub journal: PathBuf,
+    /// Bytes of records not applied yet past which accounting packets are not answered any more.
+    pub journal_max_size: u64,
     /// Rows of `radpostauth` that may wait to be written before further ones are dropped (and counted).
     pub post_auth_queue: usize,
     /// Successful verifications of slow hashes to remember.
@@ -42,7 +57,10 @@ impl Default for NodeConfig {
             snapshot_max_age: None,
             poll_interval: Duration::from_millis(200),
             default_tenant: None,
+            accounting_mode: AccountingMode::Journal,
             accounting_timeout: Duration::from_secs(2),
+            journal: PathBuf::new(),
+            journal_max_size: JournalConfig::default().max_size,
             post_auth_queue: 65_536,
             verify_cache: 100_000,
         }
@@ -114,6 +132,19 @@ impl NodeConfig {
             100,
             10_000,
             "must be from 0.1 to 10 seconds",
+        )?;
+        if self.accounting_mode == AccountingMode::Journal && self.journal.as_os_str().is_empty() {
+            return Err(ConfigFault {
+                key: "accounting.journal",
+                value: String::new(),
+                rule: "must be a directory",
+            });
+        }
+        within(
+            "accounting.journal_max_size",
+            self.journal_max_size,
+            64 << 20..=1 << 40,
+            "must be from 64M to 1T",
         )?;
         within(
             "post_auth.queue",

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -13,6 +13,7 @@ use super::intake::Intake;
 use super::link::Link;
 use super::state::State;
 use super::{NodeConfig, NodeError};
+use crate::clock::unix_now;
 use crate::dictionary::Dictionary;
 use crate::snapshot::{Snapshot, Stored};
 use crate::store::{Feed, FeedPosition, Store, StoreError};
@@ -284,10 +285,4 @@ impl Handle {
             error!("the change feed's follower ended badly: {why}");
         }
     }
-}
-
-fn unix_now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }

@@ -1,12 +1,16 @@
 //! One AAA node: the snapshot, the follower that keeps it fresh, and the writers, as a RADIUS server embeds them.
 //!
 //! [`Node::authorize`] and [`Node::authenticate`] answer from memory and never wait for a database.
-//! [`Node::post_auth`] queues; [`Node::accounting`] waits, bounded, until the database has the record.
+//! [`Node::post_auth`] queues; [`Node::accounting`] waits, bounded, until the record is in the journal (or in the database,
+//! if so set), and the applier brings it from there to the database.
 
+mod accounting;
+mod applier;
 mod config;
 mod follower;
 mod intake;
 mod link;
+mod report;
 mod state;
 mod writer;
 
@@ -18,9 +22,10 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
-pub use config::{ConfigFault, NodeConfig};
-pub use writer::AccountingError;
+pub use accounting::AccountingError;
+pub use config::{AccountingMode, ConfigFault, NodeConfig};
 
+use crate::accounting::journal::{Journal, JournalConfig, JournalError, Reader};
 use crate::accounting::{AccountingRecord, PostAuthRecord};
 use crate::dictionary::Dictionary;
 use crate::password::{AuthMethod, Known, PasswordError, VerifyCache};
@@ -29,9 +34,10 @@ use crate::policy::{self, Facts, Reason, Refusal};
 use crate::secret::{KeyRing, Secret, SecretError};
 use crate::snapshot::{Entry, Found, Missing, StoredSecret};
 use crate::subscriber::RawRow;
+use accounting::Accounting;
 use state::State;
 pub use state::Status;
-use writer::Writers;
+use writer::Outcomes;
 
 /// What the packet says.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +83,8 @@ pub enum NodeError {
     Config(#[from] ConfigFault),
     #[error("key_file {}: {source}", path.display())]
     Keys { path: PathBuf, source: SecretError },
+    #[error("accounting.journal: {0}")]
+    Journal(#[from] JournalError),
     #[error("cannot start the worker threads: {0}")]
     Runtime(std::io::Error),
     #[error("the system gives no random numbers: {0}")]
@@ -92,7 +100,10 @@ pub struct Node {
     keys: Option<KeyRing>,
     verified: VerifyCache,
     state: Arc<State>,
-    writers: Writers,
+    outcomes: Outcomes,
+    accounting: Accounting,
+    applier: Option<applier::Handle>,
+    reporter: report::Handle,
     follower: follower::Handle,
     runtime: Runtime,
 }
@@ -115,6 +126,7 @@ impl Node {
     pub fn start(config: NodeConfig, dictionary: Arc<dyn Dictionary>) -> Result<Self, NodeError> {
         config.validate()?;
         let keys = load_keys(&config)?;
+        let journal = open_journal(&config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("rlm_rust")
@@ -134,13 +146,25 @@ impl Node {
             warn!("default_tenant {tenant}: there is no tenant of that id or name; until there is, it serves nobody");
         }
         let follower = follower.spawn(runtime.handle());
-        let writers = Writers::spawn(runtime.handle(), &config, &link);
+        let outcomes = Outcomes::spawn(runtime.handle(), &config, &link);
+        let (accounting, applier) = match journal {
+            Some((journal, reader)) => {
+                let refused = config.journal.join("refused.jsonl");
+                let applier = applier::spawn(runtime.handle(), reader, &link, refused);
+                (Accounting::in_journal(Arc::new(journal)), Some(applier))
+            }
+            None => (Accounting::in_database(runtime.handle(), &link), None),
+        };
+        let reporter = report::spawn(runtime.handle(), &config, &link, &state, accounting.journal());
         Ok(Self {
             verified: VerifyCache::new(config.verify_cache)?,
             config,
             keys,
             state,
-            writers,
+            outcomes,
+            accounting,
+            applier,
+            reporter,
             follower,
             runtime,
         })
@@ -284,34 +308,51 @@ impl Node {
 
     /// Queue a row of `radpostauth`. Never waits; a row that finds the queue full is counted and dropped.
     pub fn post_auth(&self, record: PostAuthRecord) {
-        self.writers.post_auth(record);
+        self.outcomes.post_auth(record);
     }
 
-    /// Store an accounting record; returns once the database has it.
+    /// Keep an accounting record; returns once it is safe: on disk in the journal, or in the database.
     ///
     /// # Errors
     /// The record may be lost; the packet must not be answered.
     pub fn accounting(&self, record: AccountingRecord) -> Result<(), AccountingError> {
-        self.writers.accounting(record, self.config.accounting_timeout)
+        self.accounting.keep(record, self.config.accounting_timeout)
     }
 
-    /// How fresh the snapshot is and how much it holds.
+    /// How fresh the snapshot is, how much it holds, and what accounting waits to be applied.
     #[must_use]
     pub fn status(&self, now: i64) -> Status {
-        self.state.status(now)
+        Status {
+            journal: self.accounting.journal().map(|journal| journal.stats()),
+            ..self.state.status(now)
+        }
     }
 
-    /// Stop: flush what is queued and save the snapshot, all within `limit`.
+    /// Stop: flush what is queued and save the snapshot, all within `limit`. What the database does not take in that time
+    /// stays in the journal.
     pub fn shutdown(self, limit: Duration) {
         let Self {
             runtime,
-            writers,
+            outcomes,
+            accounting,
+            applier,
+            reporter,
             follower,
             ..
         } = self;
+        let records = async {
+            accounting.finish().await;
+            if let Some(applier) = applier {
+                applier.finish().await;
+            }
+            reporter.finish().await;
+        };
         // Inside the runtime: the timer needs it.
         let _ = runtime.block_on(async {
-            tokio::time::timeout(limit, async { tokio::join!(writers.finish(), follower.finish()) }).await
+            tokio::time::timeout(limit, async {
+                tokio::join!(outcomes.finish(), records, follower.finish())
+            })
+            .await
         });
         runtime.shutdown_timeout(Duration::from_secs(1));
     }
@@ -339,4 +380,15 @@ fn load_keys(config: &NodeConfig) -> Result<Option<KeyRing>, NodeError> {
             })
         })
         .transpose()
+}
+
+fn open_journal(config: &NodeConfig) -> Result<Option<(Journal, Reader)>, JournalError> {
+    if config.accounting_mode == AccountingMode::Database {
+        return Ok(None);
+    }
+    let limits = JournalConfig {
+        max_size: config.journal_max_size,
+        ..JournalConfig::default()
+    };
+    Journal::open(&config.journal, limits).map(Some)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
+use crate::accounting::journal::JournalStats;
 use crate::snapshot::Snapshot;
 
 /// The current snapshot and when the database last confirmed it.
@@ -21,6 +22,8 @@ pub struct Status {
     pub subscribers: usize,
     /// Time since the database last confirmed the snapshot.
     pub age: Duration,
+    /// What waits to be applied; `None` where accounting goes to the database at once.
+    pub journal: Option<JournalStats>,
 }
 
 impl State {
@@ -53,6 +56,7 @@ impl State {
 
     pub(super) fn status(&self, now: i64) -> Status {
         Status {
+            journal: None,
             subscribers: self.snapshot().len(),
             age: self.age(now),
         }

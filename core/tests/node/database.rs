@@ -86,6 +86,23 @@ impl Database {
         }
     }
 
+    /// From now on no session of this Acct-Session-Id gets in.
+    pub(crate) async fn refuse_session(&self, id: &str) {
+        self.execute(&match self.kind {
+            Kind::Sqlite => format!(
+                "CREATE TRIGGER refuse BEFORE INSERT ON radacct WHEN NEW.acctsessionid = '{id}'
+                BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+            ),
+            Kind::Postgres => format!(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN RAISE EXCEPTION 'not this one'; END $$;
+                CREATE TRIGGER refuse BEFORE INSERT ON radacct FOR EACH ROW
+                WHEN (NEW.acctsessionid = '{id}') EXECUTE FUNCTION refuse()"
+            ),
+        })
+        .await;
+    }
+
     /// Take the database away.
     pub(crate) async fn hide(&self) {
         self.rename("", ".hidden").await;

@@ -3,6 +3,18 @@
 #![cfg(all(feature = "sqlite", feature = "postgres"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $name() { crate::run(crate::Kind::Sqlite, super::$name); })*
+        }
+        mod postgres {
+            $(#[test] fn $name() { crate::run(crate::Kind::Postgres, super::$name); })*
+        }
+    };
+}
+
+mod accounting;
 mod database;
 
 use std::net::IpAddr;
@@ -41,6 +53,7 @@ fn config(database: &Database, directory: &Path) -> NodeConfig {
         key_file: Some(directory.join("keys")),
         snapshot_file: Some(directory.join("snapshot")),
         snapshot_interval: Duration::from_secs(1),
+        journal: directory.join("journal"),
         poll_interval: Duration::from_millis(50),
         default_tenant: Some("t".into()),
         ..NodeConfig::default()
@@ -115,17 +128,6 @@ fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) -> D
 
 fn start(config: NodeConfig) -> Node {
     Node::start(config, Arc::new(AnyAttribute)).unwrap()
-}
-
-macro_rules! on_both {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[test] fn $name() { super::run(super::Kind::Sqlite, super::$name); })*
-        }
-        mod postgres {
-            $(#[test] fn $name() { super::run(super::Kind::Postgres, super::$name); })*
-        }
-    };
 }
 
 on_both!(

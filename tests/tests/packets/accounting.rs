@@ -1,6 +1,8 @@
 //! Rows of `radacct`, and when an Accounting-Request is answered.
 
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use e2e::database::Database;
 use e2e::on_both_databases;
@@ -15,9 +17,29 @@ fn acknowledged(server: &Radiusd, packet: &Packet) {
     assert_eq!(packet.ask(server).code, "Accounting-Response");
 }
 
+/// A session that began 1000 seconds ago: what it said when it had lasted so long, only now on its way.
+fn after(seconds: u32, packet: Packet) -> Packet {
+    packet
+        .line(&format!("Acct-Session-Time = {seconds}"))
+        .line(&format!("Acct-Delay-Time = {}", 1_000 - seconds))
+}
+
+/// Wait until what was answered is in the database. Records get there in their order: one more, and it is the last.
+#[track_caller]
+pub(crate) fn settled(server: &Radiusd, database: &Database) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let id = format!("settled-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    acknowledged(server, &accounting("Start", "nobody", &id));
+    let sql = format!("SELECT CAST(count(*) AS TEXT) FROM radacct WHERE acctsessionid = '{id}'");
+    e2e::wait_for("records reach the database", Duration::from_secs(20), || {
+        database.value(&sql).as_deref() == Some("1")
+    });
+}
+
 /// The columns of the one row of a session, as text.
 #[track_caller]
-fn session(database: &Database, id: &str, columns: &str) -> Vec<Option<String>> {
+fn session(server: &Radiusd, database: &Database, id: &str, columns: &str) -> Vec<Option<String>> {
+    settled(server, database);
     let columns: Vec<String> = columns
         .split(' ')
         .map(|column| format!("CAST({column} AS TEXT)"))
@@ -46,36 +68,34 @@ on_both_databases! {
                 .line("Delegated-IPv6-Prefix = 2001:db8:9000::/56")
                 .with("Calling-Station-Id", "66-77-88-99-AA-BB")
         };
-        acknowledged(&server, &packet("Start"));
-        let open = session(&database, "s1", "username tenant_id subscriber_id callingstationid");
+        acknowledged(&server, &after(0, packet("Start")));
+        let open = session(&server, &database, "s1", "username tenant_id subscriber_id callingstationid");
         assert_eq!(open, texts(&["alice", TENANT, &alice.id, "66-77-88-99-AA-BB"]));
-        assert_eq!(session(&database, "s1", "acctstoptime"), [None]);
+        assert_eq!(session(&server, &database, "s1", "acctstoptime"), [None]);
 
-        acknowledged(&server, &packet("Interim-Update")
-            .line("Acct-Session-Time = 300")
+        acknowledged(&server, &after(300, packet("Interim-Update"))
             .line("Acct-Input-Octets = 1000")
             .line("Acct-Output-Octets = 2000"));
         assert_eq!(
-            session(&database, "s1", "acctsessiontime acctinputoctets acctoutputoctets"),
+            session(&server, &database, "s1", "acctsessiontime acctinputoctets acctoutputoctets"),
             texts(&["300", "1000", "2000"])
         );
 
-        acknowledged(&server, &packet("Stop")
-            .line("Acct-Session-Time = 600")
+        acknowledged(&server, &after(600, packet("Stop"))
             .line("Acct-Input-Octets = 5")
             .line("Acct-Input-Gigawords = 1")
             .line("Acct-Output-Octets = 7")
             .line("Acct-Output-Gigawords = 3")
             .line("Acct-Terminate-Cause = User-Request"));
         assert_eq!(
-            session(&database, "s1", "acctsessiontime acctinputoctets acctoutputoctets acctterminatecause"),
+            session(&server, &database, "s1", "acctsessiontime acctinputoctets acctoutputoctets acctterminatecause"),
             // 2^32 + 5 and 3 * 2^32 + 7: an octet counter is 64 bits wide.
             texts(&["600", "4294967301", "12884901895", "User-Request"])
         );
-        let closed = session(&database, "s1", "acctstarttime acctstoptime acctuniqueid");
+        let closed = session(&server, &database, "s1", "acctstarttime acctstoptime acctuniqueid");
         assert!(closed.iter().all(Option::is_some), "{closed:?}");
         assert_eq!(closed[2].as_deref().unwrap().len(), 32);
-        let address = session(&database, "s1", "framedipaddress delegatedipv6prefix framedipv6prefix");
+        let address = session(&server, &database, "s1", "framedipaddress delegatedipv6prefix framedipv6prefix");
         assert_eq!(address[0].as_deref().map(|a| a.trim_end_matches("/32")), Some("192.0.2.7"));
         assert_eq!(address[1..], texts(&["2001:db8:9000::/56", "2001:db8:1::/64"]));
     }
@@ -85,23 +105,22 @@ on_both_databases! {
         database.add("alice");
         let server = server_on(&database).start();
         let interim = |octets: u32, time: u32| {
-            accounting("Interim-Update", "alice", "s2")
-                .line(&format!("Acct-Session-Time = {time}"))
+            after(time, accounting("Interim-Update", "alice", "s2"))
                 .line(&format!("Acct-Input-Octets = {octets}"))
         };
-        acknowledged(&server, &accounting("Start", "alice", "s2"));
-        acknowledged(&server, &accounting("Start", "alice", "s2"));
+        acknowledged(&server, &after(0, accounting("Start", "alice", "s2")));
+        acknowledged(&server, &after(0, accounting("Start", "alice", "s2")));
         acknowledged(&server, &interim(2_000, 200));
         acknowledged(&server, &interim(2_000, 200));
         acknowledged(&server, &interim(1_000, 100));
-        assert_eq!(session(&database, "s2", "acctinputoctets acctsessiontime"), texts(&["2000", "200"]));
-        let stop = accounting("Stop", "alice", "s2").line("Acct-Session-Time = 300").line("Acct-Input-Octets = 3000");
+        assert_eq!(session(&server, &database, "s2", "acctinputoctets acctsessiontime"), texts(&["2000", "200"]));
+        let stop = after(300, accounting("Stop", "alice", "s2")).line("Acct-Input-Octets = 3000");
         acknowledged(&server, &stop);
-        let stopped = session(&database, "s2", "acctstoptime");
+        let stopped = session(&server, &database, "s2", "acctstoptime");
         acknowledged(&server, &interim(2_500, 250));
         acknowledged(&server, &stop);
-        assert_eq!(session(&database, "s2", "acctinputoctets acctsessiontime"), texts(&["3000", "300"]));
-        assert_eq!(session(&database, "s2", "acctstoptime"), stopped);
+        assert_eq!(session(&server, &database, "s2", "acctinputoctets acctsessiontime"), texts(&["3000", "300"]));
+        assert_eq!(session(&server, &database, "s2", "acctstoptime"), stopped);
     }
 
     fn a_session_whose_start_was_lost_is_kept_all_the_same(database) {
@@ -110,9 +129,9 @@ on_both_databases! {
         let server = server_on(&database).start();
         acknowledged(&server, &accounting("Interim-Update", "alice", "s3")
             .line("Acct-Session-Time = 120").line("Acct-Output-Octets = 42"));
-        assert_eq!(session(&database, "s3", "acctoutputoctets"), texts(&["42"]));
+        assert_eq!(session(&server, &database, "s3", "acctoutputoctets"), texts(&["42"]));
         acknowledged(&server, &accounting("Stop", "alice", "s4").line("Acct-Session-Time = 60"));
-        assert!(session(&database, "s4", "acctstoptime")[0].is_some());
+        assert!(session(&server, &database, "s4", "acctstoptime")[0].is_some());
     }
 
     fn a_nas_that_restarts_closes_its_own_sessions_only(database) {
@@ -124,15 +143,15 @@ on_both_databases! {
         acknowledged(&server, &accounting("Start", "alice", "here"));
         acknowledged(&server, &accounting("Start", "alice", "there").from(other));
         acknowledged(&server, &Packet::accounting_request().line("Acct-Status-Type = Accounting-On"));
-        assert!(session(&database, "here", "acctstoptime")[0].is_some());
-        assert!(session(&database, "there", "acctstoptime")[0].is_none());
+        assert!(session(&server, &database, "here", "acctstoptime")[0].is_some());
+        assert!(session(&server, &database, "there", "acctstoptime")[0].is_none());
     }
 
     fn a_subscriber_nobody_knows_is_accounted_for_too(database) {
         let database = database.seeded();
         let server = server_on(&database).start();
         acknowledged(&server, &accounting("Start", "ghost", "s5"));
-        assert_eq!(session(&database, "s5", "username subscriber_id"), [Some("ghost".to_owned()), None]);
+        assert_eq!(session(&server, &database, "s5", "username subscriber_id"), [Some("ghost".to_owned()), None]);
     }
 
     fn a_packet_that_names_no_session_is_not_answered(database) {
@@ -140,7 +159,9 @@ on_both_databases! {
         let server = server_on(&database).start();
         let packet = Packet::accounting_request().line("Acct-Status-Type = Start").with("User-Name", "alice");
         assert_eq!(packet.impatient().send(&server), None);
-        assert_eq!(database.value("SELECT CAST(count(*) AS TEXT) FROM radacct").as_deref(), Some("0"));
+        settled(&server, &database);
+        let others = "SELECT CAST(count(*) AS TEXT) FROM radacct WHERE username <> 'nobody'";
+        assert_eq!(database.value(others).as_deref(), Some("0"));
     }
 }
 
@@ -182,7 +203,9 @@ fn a_session_has_the_same_key_with_and_without_the_policy() {
         for packet in &packets {
             acknowledged(&server, packet);
         }
-        database.query("SELECT acctsessionid, acctuniqueid FROM radacct ORDER BY acctsessionid")
+        settled(&server, &database);
+        database
+            .query("SELECT acctsessionid, acctuniqueid FROM radacct WHERE username <> 'nobody' ORDER BY acctsessionid")
     };
     let with = keys(true);
     assert_eq!(with.len(), packets.len());

@@ -12,6 +12,7 @@ use e2e::seed::PASSWORD;
 use isp_core::password::Scheme;
 use isp_core::subscriber::Status;
 
+use crate::accounting::settled;
 use crate::server_on;
 
 /// How long a node may take to find out that the database is back.
@@ -84,6 +85,7 @@ fn postgres_away_during_load() {
     let mut link = Link::to(database.url());
     let server = configure(link.url())
         .key_file(database.key_file())
+        .key("accounting.mode", "database")
         .snapshot()
         .quiet()
         .start();
@@ -141,7 +143,7 @@ fn postgres_stopped_and_started_during_load() {
 #[test]
 fn sqlite_locked_during_load() {
     let database = seed(Database::sqlite());
-    let server = server_on(&database).quiet().start();
+    let server = server_on(&database).key("accounting.mode", "database").quiet().start();
     let mut other = database.session();
     let answered = under_load(&server, |_| {
         other.execute("BEGIN EXCLUSIVE");
@@ -174,9 +176,12 @@ fn postgres_away_when_the_server_starts() {
     }
     let server = configuration.start();
     answers_are_right(&server);
-    assert_eq!(accounting("Start", "alice", "s1").impatient().send(&server), None);
+    assert!(accounting("Start", "alice", "s1").impatient().send(&server).is_some());
     link.restore();
     change_arrives(&server);
+    settled(&server, &database);
+    let kept = "SELECT CAST(count(*) AS TEXT) FROM radacct WHERE acctsessionid = 's1'";
+    assert_eq!(database.value(kept).as_deref(), Some("1"));
 }
 
 #[test]

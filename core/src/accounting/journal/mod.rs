@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Waker;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tracing::{error, info};
@@ -46,6 +46,7 @@ use tracing::{error, info};
 pub use reader::{Batch, Reader};
 
 use super::AccountingRecord;
+use crate::clock::unix_now;
 use commit::{InFlight, Pending, Segment};
 
 /// Bytes that may wait for the disk: it has stopped answering long before.
@@ -131,7 +132,7 @@ pub struct JournalStats {
 #[derive(Debug)]
 pub struct Journal {
     shared: Arc<Shared>,
-    committers: Vec<JoinHandle<()>>,
+    committers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What the appending threads, the committers and the reader share.
@@ -222,7 +223,7 @@ impl Journal {
             left: Condvar::new(),
             _lock: lock,
         });
-        let committers = commit::start(&shared)?;
+        let committers = Mutex::new(commit::start(&shared)?);
         let journal = Self {
             shared: Arc::clone(&shared),
             committers,
@@ -241,7 +242,7 @@ impl Journal {
         if payload.len() > frame::MOST_PAYLOAD {
             return Err(JournalError::Unpackable("it is longer than a packet can be"));
         }
-        let now = now();
+        let now = unix_now();
         let outcome = {
             let mut state = self.shared.state.lock();
             state.admit(&self.shared)?;
@@ -271,11 +272,7 @@ impl Journal {
     }
 
     /// Take no further records, and wait until those that wait are on disk, no longer than `limit`.
-    pub fn close(mut self, limit: Duration) {
-        self.end(limit);
-    }
-
-    fn end(&mut self, limit: Duration) {
+    pub fn close(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let mut state = self.shared.state.lock();
         state.closed = true;
@@ -287,7 +284,7 @@ impl Journal {
             }
         }
         drop(state);
-        for committer in self.committers.drain(..) {
+        for committer in self.committers.lock().drain(..) {
             if committer.join().is_err() {
                 error!("a thread of the journal ended badly");
             }
@@ -297,8 +294,8 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        if !self.committers.is_empty() {
-            self.end(Duration::from_secs(5));
+        if !self.committers.lock().is_empty() {
+            self.close(Duration::from_secs(5));
         }
     }
 }
@@ -347,11 +344,4 @@ impl State {
             self.trouble = None;
         }
     }
-}
-
-/// Unix seconds.
-fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
 }

@@ -1,0 +1,257 @@
+//! From the journal to the database: batch after batch, in order, as often as it takes.
+//!
+//! A batch whose end is not known is sent again: the store takes every record twice without a difference.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, block_in_place};
+use tracing::{error, info, warn};
+
+use super::link::Link;
+use crate::accounting::AccountingRecord;
+use crate::accounting::journal::{Batch, Reader};
+use crate::clock::unix_now;
+use crate::store::StoreError;
+
+/// Records per transaction, if there are as many. A database that does not manage so many in its time gets half.
+const MOST: usize = 4_000;
+const LEAST: usize = 50;
+/// A checkpoint may be behind by so much while nothing happens.
+const IDLE: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_millis(200);
+const MOST_RETRY: Duration = Duration::from_secs(5);
+/// So many records in a row that do not go in, and none that does: the fault is not theirs.
+const DOUBTS: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Handle {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Apply what there is, unless the database is away, and stop.
+    pub(super) async fn finish(self) {
+        let _ = self.stop.send(true);
+        if let Err(why) = self.task.await {
+            error!("the applier of accounting ended badly: {why}");
+        }
+    }
+}
+
+struct Applier {
+    reader: Reader,
+    link: Arc<Link>,
+    refused: PathBuf,
+    stop: watch::Receiver<bool>,
+    /// Records per transaction at present.
+    at_once: usize,
+    waiting: bool,
+}
+
+/// Start applying. Records that the database refuses go to the file `refused`.
+pub(super) fn spawn(runtime: &tokio::runtime::Handle, reader: Reader, link: &Arc<Link>, refused: PathBuf) -> Handle {
+    let (stop, stopping) = watch::channel(false);
+    let applier = Applier {
+        reader,
+        link: Arc::clone(link),
+        refused,
+        stop: stopping,
+        at_once: MOST,
+        waiting: false,
+    };
+    Handle {
+        stop,
+        task: runtime.spawn(applier.run()),
+    }
+}
+
+/// Why records are not in the database.
+enum Fault {
+    /// It is away, or not as it should be.
+    Database(StoreError),
+    /// It is there, and does not take them.
+    Records(StoreError),
+    /// Refused ones could not be put aside.
+    Aside(io::Error),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Database(why) | Self::Records(why) => why.fmt(f),
+            Self::Aside(why) => write!(f, "records it refuses cannot be put aside: {why}"),
+        }
+    }
+}
+
+impl Applier {
+    async fn run(mut self) {
+        while let Some(batch) = self.next().await {
+            if !self.insist(&batch).await {
+                break;
+            }
+            block_in_place(|| self.reader.applied(&batch));
+        }
+        block_in_place(|| self.reader.checkpoint());
+    }
+
+    /// The next records; `None` if it is over.
+    async fn next(&mut self) -> Option<Batch> {
+        let mut pause = RETRY;
+        loop {
+            match block_in_place(|| self.reader.read(MOST)) {
+                Ok(Some(batch)) => return Some(batch),
+                Ok(None) if *self.stop.borrow() => return None,
+                Ok(None) => tokio::select! {
+                    () = self.reader.readable() => {}
+                    _ = self.stop.changed() => {}
+                    () = tokio::time::sleep(IDLE) => block_in_place(|| self.reader.checkpoint()),
+                },
+                Err(why) => {
+                    if pause == RETRY {
+                        error!("accounting records cannot be applied: {why}");
+                    }
+                    if !self.pause(&mut pause).await {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Store a batch, however long it takes. Returns whether it is.
+    async fn insist(&mut self, batch: &Batch) -> bool {
+        let mut pause = RETRY;
+        let mut left = &batch.records[..];
+        while !left.is_empty() {
+            let (part, rest) = left.split_at(self.at_once.min(left.len()));
+            match self.apply(part).await {
+                Ok(()) => {
+                    left = rest;
+                    pause = RETRY;
+                    self.at_once = (self.at_once * 2).min(MOST);
+                    if self.waiting {
+                        info!("accounting records go to the database again");
+                        self.waiting = false;
+                    }
+                }
+                Err(why) => {
+                    self.at_once = (self.at_once / 2).max(LEAST);
+                    if !self.waiting {
+                        warn!("accounting records wait in the journal for the database: {why}");
+                        self.waiting = true;
+                    }
+                    if !self.pause(&mut pause).await {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Returns whether to go on.
+    async fn pause(&mut self, pause: &mut Duration) -> bool {
+        if *self.stop.borrow() {
+            return false;
+        }
+        let _ = tokio::time::timeout(*pause, self.stop.changed()).await;
+        *pause = (*pause * 2).min(MOST_RETRY);
+        true
+    }
+
+    async fn apply(&self, records: &[AccountingRecord]) -> Result<(), Fault> {
+        match self.store(records).await {
+            Err(Fault::Records(_)) => self.isolate(records).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn store(&self, records: &[AccountingRecord]) -> Result<(), Fault> {
+        let store = self.link.store().await.map_err(Fault::Database)?;
+        store.record_accounting(records).await.map_err(|why| {
+            if why.is_transient() {
+                Fault::Database(why)
+            } else {
+                Fault::Records(why)
+            }
+        })
+    }
+
+    /// Find the records that the database refuses, by halves, put them aside, and store the others.
+    async fn isolate(&self, records: &[AccountingRecord]) -> Result<(), Fault> {
+        let mut refused = Vec::new();
+        let mut stored = false;
+        let mut left = vec![records];
+        while let Some(part) = left.pop() {
+            match (self.store(part).await, part) {
+                (Ok(()), _) => stored = true,
+                (Err(Fault::Records(why)), [record]) => {
+                    let doubtful = !stored && refused.len() + 1 >= DOUBTS.min(records.len());
+                    if doubtful && !blames(&why) {
+                        return Err(Fault::Records(why));
+                    }
+                    refused.push((record, why));
+                }
+                (Err(Fault::Records(_)), _) => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    left.extend([second, first]);
+                }
+                (Err(away), _) => return Err(away),
+            }
+        }
+        block_in_place(|| self.put_aside(&refused)).map_err(Fault::Aside)
+    }
+
+    fn put_aside(&self, refused: &[(&AccountingRecord, StoreError)]) -> io::Result<()> {
+        let Some((_, why)) = refused.first() else { return Ok(()) };
+        let mut lines = Vec::new();
+        for (record, why) in refused {
+            let line = Refused {
+                refused_at: unix_now(),
+                error: why.to_string(),
+                record,
+            };
+            serde_json::to_writer(&mut lines, &line)?;
+            lines.push(b'\n');
+        }
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&self.refused)?;
+        file.write_all(&lines)?;
+        file.sync_all()?;
+        error!(
+            "the database refuses {} accounting records, which are kept in {}; the first one: {why}",
+            refused.len(),
+            self.refused.display()
+        );
+        Ok(())
+    }
+}
+
+/// A line of the file of refused records.
+#[derive(Serialize)]
+struct Refused<'a> {
+    /// Unix seconds.
+    refused_at: i64,
+    error: String,
+    record: &'a AccountingRecord,
+}
+
+/// Does the error say that it is about what the record holds?
+const fn blames(why: &StoreError) -> bool {
+    matches!(
+        why,
+        StoreError::Refused { .. } | StoreError::Duplicate { .. } | StoreError::MissingReference { .. }
+    )
+}
