@@ -20,7 +20,7 @@ mod server {
     const INCLUDE_DIR_VARIABLE: &str = "FREERADIUS_INCLUDE_DIR";
     const INCLUDE_DIRS: [&str; 2] = ["/usr/include", "/usr/local/include"];
     /// Releases the packet tests have been run on.
-    const TESTED: [&str; 1] = ["3.2.1"];
+    const TESTED: [&str; 2] = ["3.2.1", "3.2.10"];
 
     pub(crate) fn build() -> Result<(), String> {
         println!("cargo::rerun-if-env-changed={INCLUDE_DIR_VARIABLE}");
@@ -138,7 +138,6 @@ mod server {
             .allowlist_type("module_t|CONF_PARSER|rlm_components|PW_TYPE|rlm_rust_(value|item)_t")
             .allowlist_type("rlm_rcode_t|pair_lists_t|request_refs_t|log_type_t|log_lvl_t")
             .allowlist_var("PW_TYPE_(SECRET|REQUIRED|SUBSECTION)|RLM_TYPE_THREAD_SAFE|RLM_RUST_MAGIC")
-            .allowlist_var("radiusd_version_short")
             .allowlist_function("rlm_rust_.*|radius_(list|list_ctx|request|xlat_struct|pairmove)|paircompare")
             .allowlist_function("debug_enabled|radlog_debug_enabled|dict_walk|fr_pair_list_free|fr_strerror")
             .allowlist_function("cf_item_(find_next|is_section|is_pair|to_section|to_pair)|cf_pair_(find|attr)")

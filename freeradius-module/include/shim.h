@@ -63,8 +63,6 @@ typedef enum log_lvl {
 typedef struct xlat_exp xlat_exp_t;
 typedef size_t (*xlat_escape_t)(REQUEST *, char *out, size_t outlen, char const *in, void *arg);
 
-extern char const *radiusd_version_short;
-
 VALUE_PAIR	**radius_list(REQUEST *request, pair_lists_t list);
 TALLOC_CTX	*radius_list_ctx(REQUEST *request, pair_lists_t list);
 int		radius_request(REQUEST **request, request_refs_t name);

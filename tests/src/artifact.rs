@@ -51,6 +51,29 @@ impl Module {
     }
 }
 
+/// The server program, and where its own modules are.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub program: PathBuf,
+    pub modules: PathBuf,
+}
+
+/// Debian's FreeRADIUS, or the one that `ISP_TEST_SERVER` gives the prefix of. The module under test must have been
+/// built with that server's headers.
+#[must_use]
+pub fn server() -> Server {
+    match std::env::var_os("ISP_TEST_SERVER").map(PathBuf::from) {
+        Some(prefix) => Server {
+            program: prefix.join("sbin/radiusd"),
+            modules: prefix.join("lib"),
+        },
+        None => Server {
+            program: PathBuf::from("freeradius"),
+            modules: PathBuf::from("/usr/lib/freeradius"),
+        },
+    }
+}
+
 /// The `ispctl` program.
 #[must_use]
 pub fn ispctl() -> PathBuf {

@@ -39,7 +39,8 @@ pub struct Packet {
 pub struct Answer {
     /// `Access-Accept`, `Access-Reject`, `Accounting-Response`, ...
     pub code: String,
-    /// In order; values as the server's dictionary prints them, without quotes.
+    /// In order; values as the server's dictionary prints them, without quotes. Without Message-Authenticator, which
+    /// servers from 3.2.5 on put into every answer and the client has checked.
     pub attributes: Vec<(String, String)>,
 }
 
@@ -218,6 +219,7 @@ fn parse(printed: &str) -> Option<Answer> {
     let attributes = lines
         .map_while(|line| line.strip_prefix('\t'))
         .filter_map(|line| line.split_once(" = "))
+        .filter(|(name, _)| *name != "Message-Authenticator")
         .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
         .collect();
     Some(Answer { code, attributes })

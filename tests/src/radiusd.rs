@@ -188,6 +188,7 @@ impl Builder {
             .module
             .directory()
             .expect("this build of the module was made by scripts/test");
+        let server = artifact::server();
         let mut command = if self.mode == Mode::Valgrind {
             let mut valgrind = Command::new("valgrind");
             valgrind
@@ -198,22 +199,25 @@ impl Builder {
                     "--fullpath-after=",
                 ])
                 .arg(format!("--log-file={}", self.directory().join("valgrind").display()))
-                .arg("freeradius");
+                .arg(server.program);
             valgrind
         } else {
-            Command::new("freeradius")
+            Command::new(server.program)
         };
         command
             .arg("-d")
             .arg(self.raddb())
-            .env("FR_LIBRARY_PATH", format!("{}:/usr/lib/freeradius", module.display()))
+            .env(
+                "FR_LIBRARY_PATH",
+                format!("{}:{}", module.display(), server.modules.display()),
+            )
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.directory.path())
             .stdin(Stdio::null());
         command
     }
 
-    /// Check the configuration (`freeradius -XC`) and return what was printed.
+    /// Check the configuration (`radiusd -XC`) and return what was printed.
     #[must_use]
     pub fn check(&self) -> Output {
         self.write(free_port(), free_port());

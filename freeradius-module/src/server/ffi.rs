@@ -258,13 +258,14 @@ unsafe fn load(section: Section, values: &config::Values<'_>, owner: *mut c_void
 
 /// The server compares its magic number with ours before any of this runs; one built without that check gets a sentence.
 fn refuse_other_server() -> Result<(), Fault> {
-    // SAFETY: server-exports: a constant of the server's.
-    let running: *const c_char = unsafe { sys::radiusd_version_short };
-    if running.is_null() {
+    // Looked up by name: from 3.2.3 on the server keeps it to itself, and a module linked against it would not load.
+    // SAFETY: server-exports: looks a name up among what is loaded.
+    let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"radiusd_version_short".as_ptr()) };
+    if symbol.is_null() {
         return Ok(());
     }
-    // SAFETY: server-exports: NUL-terminated.
-    let running = unsafe { CStr::from_ptr(running) }.to_string_lossy();
+    // SAFETY: server-exports: a pointer to text that ends in NUL, both of them constant.
+    let running = unsafe { CStr::from_ptr(*symbol.cast::<*const c_char>()) }.to_string_lossy();
     if running == BUILT_FOR {
         return Ok(());
     }
