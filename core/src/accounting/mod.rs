@@ -2,6 +2,8 @@
 
 pub mod journal;
 pub mod octets;
+pub mod period;
+pub mod quota;
 pub mod session;
 pub mod usage;
 

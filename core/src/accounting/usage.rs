@@ -156,7 +156,7 @@ fn date(at: i64, zone: &TimeZone) -> String {
     moment(at).to_zoned(zone.clone()).date().to_string()
 }
 
-fn moment(at: i64) -> Timestamp {
+pub(super) fn moment(at: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH
         .checked_add(SignedDuration::from_secs(at))
         .unwrap_or(Timestamp::UNIX_EPOCH)
