@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         vendor: "mikrotik",
         subscriber: &subscriber,
         plan: Some(&plan),
+        tier: None,
         method: AuthMethod::Pap,
         now: 1_800_000_000,
     });

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
+use crate::accounting::quota::{Effect, Metric};
+
 /// Where a subscriber is in its life. Only `Active` is let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -123,6 +125,8 @@ pub struct Subscriber {
     pub deleted_at: Option<i64>,
     pub created_by: Option<String>,
     pub updated_by: Option<String>,
+    /// Day of the month, 1 to 31, from which quotas by the billing day count; the first where there is none.
+    pub billing_day: Option<u8>,
 }
 
 /// Service types the original system knew. Others are legal.
@@ -166,6 +170,16 @@ pub struct RawRow<'a> {
     pub value: &'a str,
 }
 
+/// The tier that use of a quota has put a subscriber into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriberTier {
+    pub effect: Effect,
+    /// What its quota counts.
+    pub metric: Metric,
+    /// When it ends, Unix seconds.
+    pub until: i64,
+}
+
 /// What a decision needs to know of a subscriber, as read from the database (subscriber, its network profile, its rows).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SubscriberRecord {
@@ -192,6 +206,7 @@ pub struct SubscriberRecord {
     pub simultaneous_use: u32,
     pub activation_date: Option<i64>,
     pub expiration_date: Option<i64>,
+    pub tier: Option<SubscriberTier>,
     pub checks: Vec<AttributeRow>,
     pub replies: Vec<AttributeRow>,
 }

@@ -35,7 +35,8 @@ pub const fn of_refusal(reason: Reason) -> RCode {
         | Reason::Terminated
         | Reason::Quarantined
         | Reason::NotYetActive
-        | Reason::Expired => RCode::UserLock,
+        | Reason::Expired
+        | Reason::QuotaExhausted => RCode::UserLock,
         Reason::NoPassword
         | Reason::BadPassword
         | Reason::MethodUnsupported

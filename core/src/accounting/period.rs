@@ -1,8 +1,8 @@
 //! The periods that quotas count over.
 
+use jiff::ToSpan as _;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
-use jiff::ToSpan as _;
 use serde::Serialize;
 
 use super::usage::moment;

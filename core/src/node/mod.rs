@@ -185,6 +185,7 @@ impl Node {
                 vendor: found.nas.map_or("", |nas| &nas.vendor),
                 subscriber: &entry.facts,
                 plan: entry.plan.and_then(|index| found.plan(index)),
+                tier: entry.tier.and_then(|tier| found.tier(tier)),
                 method: request.method,
                 now: request.now,
             })?;

@@ -14,7 +14,6 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use crate::password::{AuthMethod, Scheme};
-use crate::plan::Plan;
 use crate::subscriber::Status;
 use crate::tenant::Tenant;
 pub use rate::PlanReply;
@@ -69,9 +68,34 @@ pub struct Facts<'a> {
     pub subscriber: &'a SubscriberFacts,
     /// The subscriber's plan with what it always replies, compiled once.
     pub plan: Option<&'a PlanReply>,
+    /// Where use of a quota has led to; heeded until it ends.
+    pub tier: Option<Tier<'a>>,
     pub method: AuthMethod,
     /// Unix seconds.
     pub now: i64,
+}
+
+/// The tier that use of a quota has put a subscriber into.
+#[derive(Debug, Clone, Copy)]
+pub struct Tier<'a> {
+    pub effect: TierEffect<'a>,
+    /// Its quota counts time.
+    pub of_time: bool,
+    /// When it ends, Unix seconds.
+    pub until: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum TierEffect<'a> {
+    /// The rates of this plan are given, the subscriber's own ones included, and what else it says goes first.
+    Plan(&'a PlanReply),
+    Refuse,
+}
+
+impl<'a> Facts<'a> {
+    fn tier(&self) -> Option<Tier<'a>> {
+        self.tier.filter(|tier| self.now < tier.until)
+    }
 }
 
 /// Why not, for the program (`reason`) and for a person (`message`).
@@ -100,7 +124,8 @@ impl std::fmt::Display for Refusal {
 /// Decide whether the subscriber is let in, and with which reply.
 ///
 /// Rules, in order: the tenant serves; the status is `active`; the activation date has come; the expiration date has not;
-/// there is a password (or a raw check row that may bring one) and its stored form serves the method of the packet.
+/// no quota has led to a refusal; there is a password (or a raw check row that may bring one) and its stored form serves
+/// the method of the packet.
 ///
 /// # Errors
 /// The refusal of the first rule that does not hold.
@@ -118,6 +143,17 @@ pub fn decide<'a>(facts: &Facts<'a>) -> Result<Vec<ReplyItem<'a>>, Refusal> {
     }
     if subscriber.expiration_date.is_some_and(|at| facts.now >= at) {
         return Err(Refusal::new(Reason::Expired, "the expiration date has passed"));
+    }
+    if let Some(Tier {
+        effect: TierEffect::Refuse,
+        until,
+        ..
+    }) = facts.tier()
+    {
+        return Err(Refusal::new(
+            Reason::QuotaExhausted,
+            format!("the quota is used up until {}", moment(until)),
+        ));
     }
     check_method(subscriber, facts.method)?;
     Ok(reply(facts))
@@ -164,6 +200,13 @@ const MOST_ITEMS: usize = 14;
 fn reply<'a>(facts: &Facts<'a>) -> Vec<ReplyItem<'a>> {
     let subscriber = facts.subscriber;
     let plan = facts.plan.map(|compiled| &compiled.plan);
+    let tier = facts.tier();
+    let over = tier.and_then(|tier| match tier.effect {
+        TierEffect::Plan(plan) => Some(plan),
+        TierEffect::Refuse => None,
+    });
+    // What the plan of a tier says goes before all else.
+    let first = over.map(|compiled| &compiled.plan);
     let mut items = Vec::with_capacity(MOST_ITEMS);
     let mut push = |attribute, value| {
         items.push(ReplyItem {
@@ -173,7 +216,11 @@ fn reply<'a>(facts: &Facts<'a>) -> Vec<ReplyItem<'a>> {
         })
     };
 
-    if let Some(rate) = rate::rate_limit(facts.vendor, facts.plan, subscriber) {
+    let rate = match over {
+        Some(over) => rate::plan_rate_limit(facts.vendor, over),
+        None => rate::rate_limit(facts.vendor, facts.plan, subscriber),
+    };
+    if let Some(rate) = rate {
         push(Attribute::MikrotikRateLimit, Value::Text(rate));
     }
     if let Some(address) = subscriber.static_ipv4 {
@@ -188,13 +235,23 @@ fn reply<'a>(facts: &Facts<'a>) -> Vec<ReplyItem<'a>> {
     if let Some(prefix) = subscriber.delegated_ipv6_prefix {
         push(Attribute::DelegatedIpv6Prefix, Value::Ipv6Prefix(prefix));
     }
-    if let Some(seconds) = session_timeout(subscriber, plan, facts.now) {
+    let limit = first
+        .and_then(|p| p.session_timeout)
+        .or(subscriber.session_timeout)
+        .or(plan.and_then(|p| p.session_timeout));
+    let tier_ends = tier.filter(|tier| tier.of_time).map(|tier| tier.until);
+    if let Some(seconds) = session_timeout(limit, [subscriber.expiration_date, tier_ends], facts.now) {
         push(Attribute::SessionTimeout, Value::Integer(seconds));
     }
-    if let Some(seconds) = subscriber.idle_timeout.or(plan.and_then(|p| p.idle_timeout)) {
+    let idle = first
+        .and_then(|p| p.idle_timeout)
+        .or(subscriber.idle_timeout)
+        .or(plan.and_then(|p| p.idle_timeout));
+    if let Some(seconds) = idle {
         push(Attribute::IdleTimeout, Value::Integer(seconds));
     }
-    if let Some(seconds) = plan.and_then(|p| p.acct_interim_interval) {
+    let mut plans = first.into_iter().chain(plan);
+    if let Some(seconds) = plans.find_map(|p| p.acct_interim_interval) {
         push(Attribute::AcctInterimInterval, Value::Integer(seconds));
     }
     match (subscriber.vlan_id, subscriber.inner_vlan_id) {
@@ -208,16 +265,14 @@ fn reply<'a>(facts: &Facts<'a>) -> Vec<ReplyItem<'a>> {
     items
 }
 
-/// The subscriber's own limit, else the plan's; never beyond the expiration date.
-fn session_timeout(subscriber: &SubscriberFacts, plan: Option<&Plan>, now: i64) -> Option<u32> {
-    let limit = subscriber.session_timeout.or(plan.and_then(|p| p.session_timeout));
-    let left = subscriber
-        .expiration_date
-        .map(|at| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX));
-    match (limit, left) {
-        (Some(limit), Some(left)) => Some(limit.min(left)),
-        (limit, left) => limit.or(left),
-    }
+/// `limit`, but never beyond the instants given.
+fn session_timeout(limit: Option<u32>, ends: [Option<i64>; 2], now: i64) -> Option<u32> {
+    let left = |at: i64| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX);
+    ends.into_iter().flatten().map(left).chain(limit).min()
+}
+
+fn moment(at: i64) -> String {
+    jiff::Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string())
 }
 
 /// The three attributes that put a port into a VLAN (RFC 3580 section 3.31); the tag keeps the sets of QinQ apart.

@@ -35,6 +35,15 @@ fn mikrotik_pair(upload_kbps: u32, download_kbps: u32) -> String {
     format!("{upload_kbps}k/{download_kbps}k")
 }
 
+/// Mikrotik-Rate-Limit of a plan, on a NAS that knows the attribute.
+pub(super) fn plan_rate_limit<'a>(vendor: &str, plan: &'a PlanReply) -> Option<Cow<'a, str>> {
+    knows_rate_limit(vendor).then_some(Cow::Borrowed(plan.mikrotik_rate_limit.as_str()))
+}
+
+const fn knows_rate_limit(vendor: &str) -> bool {
+    vendor.eq_ignore_ascii_case("mikrotik")
+}
+
 /// Mikrotik-Rate-Limit for this subscriber, on a NAS that knows the attribute.
 ///
 /// A subscriber's own rates replace the plan's; the plan's bursts belong to its rates and go with them.
@@ -43,7 +52,7 @@ pub(super) fn rate_limit<'a>(
     plan: Option<&'a PlanReply>,
     subscriber: &SubscriberFacts,
 ) -> Option<Cow<'a, str>> {
-    if !vendor.eq_ignore_ascii_case("mikrotik") {
+    if !knows_rate_limit(vendor) {
         return None;
     }
     if subscriber.upload_kbps.is_none() && subscriber.download_kbps.is_none() {

@@ -17,6 +17,8 @@ pub enum Reason {
     /// The activation date lies ahead.
     NotYetActive,
     Expired,
+    /// Use of a quota has led to a tier that refuses, until the quota's period is over.
+    QuotaExhausted,
     /// The subscriber has no password stored and no raw check row that brings one.
     NoPassword,
     BadPassword,
@@ -39,7 +41,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::MalformedRequest,
         Self::UnknownNas,
         Self::TenantDisabled,
@@ -51,6 +53,7 @@ impl Reason {
         Self::Quarantined,
         Self::NotYetActive,
         Self::Expired,
+        Self::QuotaExhausted,
         Self::NoPassword,
         Self::BadPassword,
         Self::MethodUnsupported,
@@ -78,6 +81,7 @@ impl Reason {
             Self::Quarantined => "quarantined",
             Self::NotYetActive => "not_yet_active",
             Self::Expired => "expired",
+            Self::QuotaExhausted => "quota_exhausted",
             Self::NoPassword => "no_password",
             Self::BadPassword => "bad_password",
             Self::MethodUnsupported => "method_unsupported",

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::plan::Plan;
 use crate::tenant::{UsernameCase, UsernameRealm};
 
 const NOW: i64 = 1_700_000_000;
@@ -46,6 +47,7 @@ fn decide_with(
         vendor: "mikrotik",
         subscriber,
         plan,
+        tier: None,
         method,
         now: NOW,
     };
@@ -163,6 +165,7 @@ fn another_vendor_gets_no_mikrotik_attribute() {
         vendor: "cisco",
         subscriber: &subscriber,
         plan: Some(&plan),
+        tier: None,
         method: AuthMethod::Pap,
         now: NOW,
     };
@@ -195,6 +198,71 @@ fn dates_bound_the_service() {
     );
 }
 
+/// The subscriber has rates and limits of its own, and is in this tier.
+fn decide_in_tier(tier: Tier<'_>) -> Result<Vec<String>, Refusal> {
+    let (tenant, plan) = (tenant(), plan());
+    let subscriber = SubscriberFacts {
+        download_kbps: Some(50_000),
+        session_timeout: Some(7_200),
+        idle_timeout: Some(600),
+        ..active()
+    };
+    let facts = Facts {
+        tenant: &tenant,
+        vendor: "mikrotik",
+        subscriber: &subscriber,
+        plan: Some(&plan),
+        tier: Some(tier),
+        method: AuthMethod::Pap,
+        now: NOW,
+    };
+    decide(&facts).map(|items| items.iter().map(show).collect())
+}
+
+#[test]
+fn the_plan_of_a_tier_goes_first_and_leaves_the_rest() {
+    let slow = PlanReply::from(Plan {
+        download_rate_kbps: 512,
+        upload_rate_kbps: 64,
+        idle_timeout: Some(60),
+        ..Plan::default()
+    });
+    let tier = Tier {
+        effect: TierEffect::Plan(&slow),
+        of_time: false,
+        until: NOW + 600,
+    };
+    let own = [
+        "Mikrotik-Rate-Limit = 20000k/50000k",
+        "Session-Timeout = 7200",
+        "Idle-Timeout = 600",
+        "Acct-Interim-Interval = 300",
+    ];
+    let slowed = ["Mikrotik-Rate-Limit = 64k/512k", own[1], "Idle-Timeout = 60", own[3]];
+    assert_eq!(decide_in_tier(tier).unwrap(), slowed);
+    let of_time = Tier { of_time: true, ..tier };
+    assert_eq!(decide_in_tier(of_time).unwrap()[1], "Session-Timeout = 600");
+    let over = Tier { until: NOW, ..of_time };
+    assert_eq!(
+        decide_in_tier(over).unwrap(),
+        own,
+        "over, whether or not anybody noted it"
+    );
+}
+
+#[test]
+fn a_tier_may_refuse_until_it_ends() {
+    let tier = Tier {
+        effect: TierEffect::Refuse,
+        of_time: false,
+        until: NOW + 1,
+    };
+    let refusal = decide_in_tier(tier).unwrap_err();
+    assert_eq!(refusal.reason, Reason::QuotaExhausted);
+    assert!(refusal.message.contains("2023-11-14T22:13:21Z"), "{refusal}");
+    assert!(decide_in_tier(Tier { until: NOW, ..tier }).is_ok());
+}
+
 #[test]
 fn a_disabled_tenant_refuses_all() {
     let (tenant, subscriber) = (
@@ -209,6 +277,7 @@ fn a_disabled_tenant_refuses_all() {
         vendor: "",
         subscriber: &subscriber,
         plan: None,
+        tier: None,
         method: AuthMethod::Pap,
         now: NOW,
     };
@@ -227,6 +296,7 @@ fn a_method_the_stored_form_cannot_serve_is_refused_naming_both() {
         vendor: "",
         subscriber: &subscriber,
         plan: None,
+        tier: None,
         method: AuthMethod::MsChap,
         now: NOW,
     };

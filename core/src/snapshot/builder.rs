@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use tracing::{error, warn};
 
-use super::record::{Entry, PackedId, Record, StoredSecret};
+use super::record::{Entry, PackedId, PackedTier, Record, StoredSecret};
 use super::{Catalog, Snapshot};
+use crate::accounting::quota::{Effect, Metric};
 use crate::dictionary::{Dictionary, RowList};
 use crate::nas::NasRecord;
 use crate::password::StoredPassword;
 use crate::plan::Plan;
 use crate::policy::{PasswordFact, SubscriberFacts};
-use crate::subscriber::{AttributeRow, RawRow, SubscriberRecord};
+use crate::subscriber::{AttributeRow, RawRow, SubscriberRecord, SubscriberTier};
 use crate::tenant::Tenant;
 
 /// Builds a whole snapshot, or packs single subscribers against an existing catalog.
@@ -67,6 +68,13 @@ impl SnapshotBuilder {
     /// Add a subscriber; its tenant must have come before. The first of two with one normalized name stays.
     pub fn subscriber(&mut self, subscriber: &SubscriberRecord) {
         if let Some(plan) = &subscriber.plan_id {
+            self.catalog.plan_index(plan);
+        }
+        if let Some(SubscriberTier {
+            effect: Effect::Plan(plan),
+            ..
+        }) = &subscriber.tier
+        {
             self.catalog.plan_index(plan);
         }
         let Some((record, tenant, name)) = pack(&self.catalog, &*self.dictionary, subscriber) else {
@@ -162,6 +170,7 @@ pub(crate) fn pack(
             activation_date: subscriber.activation_date,
             expiration_date: subscriber.expiration_date,
         },
+        tier: subscriber.tier.as_ref().and_then(|tier| pack_tier(catalog, tier)),
         checks: subscriber.checks.iter().map(borrow).collect(),
         replies: subscriber.replies.iter().map(borrow).collect(),
         fault: fault.as_deref(),
@@ -176,6 +185,17 @@ pub(crate) fn pack(
         return None;
     };
     Some((record, tenant, name))
+}
+
+fn pack_tier(catalog: &Catalog, tier: &SubscriberTier) -> Option<PackedTier> {
+    Some(PackedTier {
+        plan: match &tier.effect {
+            Effect::Refuse => None,
+            Effect::Plan(id) => Some(catalog.known_plan_index(id)?),
+        },
+        of_time: tier.metric == Metric::Time,
+        until: tier.until,
+    })
 }
 
 fn borrow(row: &AttributeRow) -> RawRow<'_> {

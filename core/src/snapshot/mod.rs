@@ -19,10 +19,10 @@ pub use builder::{LeftOut, SnapshotBuilder};
 pub(crate) use builder::{pack, warn_of_twins};
 pub use catalog::{Catalog, NasEntry};
 pub use disk::{DiskError, Stored};
-pub use record::{Entry, Record, StoredSecret};
+pub use record::{Entry, PackedTier, Record, StoredSecret};
 use table::Table;
 
-use crate::policy::PlanReply;
+use crate::policy::{PlanReply, Tier, TierEffect};
 use crate::tenant::Tenant;
 
 /// Subscribers, plans, tenants and NAS at one moment, kept fresh in place.
@@ -153,6 +153,19 @@ impl Found<'_> {
     /// The plan with an index out of this subscriber's entry.
     pub fn plan(&self, index: u32) -> Option<&PlanReply> {
         self.catalog.plan(index)
+    }
+
+    /// The tier in this subscriber's entry, unless the plan it puts in place is gone.
+    pub fn tier(&self, tier: PackedTier) -> Option<Tier<'_>> {
+        let effect = match tier.plan {
+            None => TierEffect::Refuse,
+            Some(index) => TierEffect::Plan(self.plan(index)?),
+        };
+        Some(Tier {
+            effect,
+            of_time: tier.of_time,
+            until: tier.until,
+        })
     }
 }
 

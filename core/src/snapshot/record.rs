@@ -28,6 +28,7 @@ pub struct Entry<'a> {
     /// Index into the catalog.
     pub plan: Option<u32>,
     pub facts: SubscriberFacts,
+    pub tier: Option<PackedTier>,
     #[serde(borrow)]
     pub checks: Vec<RawRow<'a>>,
     #[serde(borrow)]
@@ -35,6 +36,17 @@ pub struct Entry<'a> {
     /// A raw row the server cannot build: why. The subscriber is refused with it.
     #[serde(borrow)]
     pub fault: Option<&'a str>,
+}
+
+/// The tier that use of a quota has put a subscriber into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackedTier {
+    /// The plan that takes the place of the subscriber's own, an index into the catalog; `None` = it is refused.
+    pub plan: Option<u32>,
+    /// Its quota counts time.
+    pub of_time: bool,
+    /// When it ends, Unix seconds.
+    pub until: i64,
 }
 
 /// The password columns, parsed when the record was packed.

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use proptest::prelude::*;
 
 use super::*;
+use crate::accounting::quota::{Effect, Metric};
 use crate::dictionary::{AnyAttribute, Dictionary, RowList};
 use crate::nas::NasRecord;
 use crate::plan::Plan;
-use crate::subscriber::{AttributeRow, Status, SubscriberRecord};
+use crate::subscriber::{AttributeRow, Status, SubscriberRecord, SubscriberTier};
 use crate::tenant::{UsernameCase, UsernameRealm};
 
 fn tenant(id: &str, username_case: UsernameCase, username_realm: UsernameRealm) -> Tenant {
@@ -117,6 +118,11 @@ fn a_record_gives_back_what_went_in() {
         delegated_ipv6_prefix: Some("2001:db8:7::/56".parse().unwrap()),
         vlan_id: Some(4094),
         expiration_date: Some(i64::MAX),
+        tier: Some(SubscriberTier {
+            effect: Effect::Plan("gold".into()),
+            metric: Metric::Time,
+            until: 1 << 40,
+        }),
         checks: vec![row(1, "NAS-Port-Type")],
         replies: vec![row(2, "Cisco-AVPair"), row(3, "Cisco-AVPair")],
         ..subscriber("a", "not-a-uuid", "rich")
@@ -141,6 +147,9 @@ fn a_record_gives_back_what_went_in() {
         [(2, "Cisco-AVPair"), (3, "Cisco-AVPair")]
     );
     assert_eq!(found.plan(entry.plan.unwrap()).unwrap().plan.id, "gold");
+    let tier = found.tier(entry.tier.unwrap()).unwrap();
+    assert!(matches!(tier.effect, TierEffect::Plan(plan) if plan.plan.id == "gold"));
+    assert_eq!((tier.of_time, tier.until), (true, 1 << 40));
 }
 
 #[test]

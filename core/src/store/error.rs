@@ -148,7 +148,7 @@ fn is_outage(code: &str) -> bool {
 
 /// PostgreSQL names the constraint, SQLite lists the columns.
 fn unique_key(fault: &dyn DatabaseError) -> &'static str {
-    const KEYS: [(&str, &str, &str); 8] = [
+    const KEYS: [(&str, &str, &str); 9] = [
         ("tenants_name_key", "tenants.name", "tenant name"),
         (
             "radius_bandwidth_profiles_name_key",
@@ -165,6 +165,11 @@ fn unique_key(fault: &dyn DatabaseError) -> &'static str {
             "subscribers_number_key",
             "subscribers.tenant_id, subscribers.subscriber_number",
             "subscriber number",
+        ),
+        (
+            "plan_quotas_key",
+            "index 'plan_quotas_key'",
+            "quota of this metric and period",
         ),
         ("subscribers_pkey", "subscribers.id", "subscriber id"),
         ("tenants_pkey", "tenants.id", "tenant id"),
@@ -185,7 +190,7 @@ fn unique_key(fault: &dyn DatabaseError) -> &'static str {
 
 fn reference(fault: &dyn DatabaseError) -> &'static str {
     match fault.constraint().unwrap_or_default() {
-        "subscribers_plan_fkey" => "plan of this tenant",
+        "subscribers_plan_fkey" | "plan_quotas_plan_fkey" | "plan_quota_tiers_plan_fkey" => "plan of this tenant",
         name if name.ends_with("_tenant_id_fkey") => "tenant",
         name if name.ends_with("_customer_id_fkey") => "customer",
         name if name.ends_with("_user_id_fkey") => "user",

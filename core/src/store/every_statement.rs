@@ -16,6 +16,7 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::nodes::STATEMENTS,
         super::overview::STATEMENTS,
         super::plans::STATEMENTS,
+        super::quotas::STATEMENTS,
         super::records::STATEMENTS,
         super::rows::STATEMENTS,
         super::schema::STATEMENTS,

@@ -11,8 +11,9 @@ use super::error::Attempt as _;
 use super::link::Tx;
 use super::sql::{Columns, Row, Sql, params, statements};
 use super::{FeedPosition, Result, SnapshotSink, Store, feed, nas, plans, tenants};
+use crate::accounting::quota::Effect;
 use crate::nas::NasRecord;
-use crate::subscriber::{AttributeRow, Status, SubscriberRecord};
+use crate::subscriber::{AttributeRow, Status, SubscriberRecord, SubscriberTier};
 
 /// The fields of [`Loaded`], in its order.
 ///
@@ -26,7 +27,7 @@ macro_rules! sqlite_subscribers {
                 coalesce(s.static_ipv4, p.static_ipv4), p.static_ipv6, s.ipv6_prefix, p.delegated_ipv6_prefix,
                 coalesce(s.vlan_id, p.service_vlan), CASE WHEN p.qinq_enabled THEN p.inner_vlan END,
                 s.session_timeout, s.idle_timeout, s.simultaneous_use, unixepoch(s.activation_date),
-                unixepoch(s.expiration_date), ",
+                unixepoch(s.expiration_date), t.metric, t.plan_id, unixepoch(t.until), ",
             sqlite_rows!("radcheck"),
             ", ",
             sqlite_rows!("radreply"),
@@ -44,13 +45,15 @@ macro_rules! postgres_columns {
          host(p.static_ipv6), s.ipv6_prefix::text, p.delegated_ipv6_prefix::text, \
          coalesce(s.vlan_id, p.service_vlan)::bigint, (CASE WHEN p.qinq_enabled THEN p.inner_vlan END)::bigint, \
          s.session_timeout, s.idle_timeout, s.simultaneous_use, extract(epoch FROM s.activation_date)::bigint, \
-         extract(epoch FROM s.expiration_date)::bigint"
+         extract(epoch FROM s.expiration_date)::bigint, t.metric, t.plan_id, extract(epoch FROM t.until)::bigint"
     };
 }
 
 macro_rules! from {
     () => {
-        "FROM subscribers s LEFT JOIN subscriber_network_profiles p ON p.subscriber_id = s.id AND p.tenant_id = s.tenant_id"
+        "FROM subscribers s
+            LEFT JOIN subscriber_network_profiles p ON p.subscriber_id = s.id AND p.tenant_id = s.tenant_id
+            LEFT JOIN subscriber_tiers t ON t.subscriber_id = s.id"
     };
 }
 
@@ -264,6 +267,9 @@ struct Loaded {
     simultaneous_use: u32,
     activation_date: Option<i64>,
     expiration_date: Option<i64>,
+    tier_metric: Option<String>,
+    tier_plan_id: Option<String>,
+    tier_until: Option<i64>,
     checks: RawRows,
     replies: RawRows,
 }
@@ -321,6 +327,9 @@ fn loaded(row: &Row) -> Driver<Loaded> {
         simultaneous_use: columns.number()?,
         activation_date: columns.opt_number()?,
         expiration_date: columns.opt_number()?,
+        tier_metric: columns.opt_text()?,
+        tier_plan_id: columns.opt_text()?,
+        tier_until: columns.opt_number()?,
         checks: json(columns.opt_str()?)?,
         replies: json(columns.opt_str()?)?,
     })
@@ -349,10 +358,20 @@ impl From<Loaded> for SubscriberRecord {
             simultaneous_use: s.simultaneous_use,
             activation_date: s.activation_date,
             expiration_date: s.expiration_date,
+            tier: tier(s.tier_metric.as_deref(), s.tier_plan_id, s.tier_until),
             checks: attribute_rows(s.checks),
             replies: attribute_rows(s.replies),
         }
     }
+}
+
+/// The schema admits no metric that is unknown.
+fn tier(metric: Option<&str>, plan_id: Option<String>, until: Option<i64>) -> Option<SubscriberTier> {
+    Some(SubscriberTier {
+        metric: metric?.parse().ok()?,
+        effect: plan_id.map_or(Effect::Refuse, Effect::Plan),
+        until: until?,
+    })
 }
 
 /// SQLite takes any text for an address. A bad one, which another tool wrote, must not keep the whole base from

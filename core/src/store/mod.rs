@@ -6,6 +6,7 @@
 //! | `load`, `feed` | what a node reads: the whole base, then what changed |
 //! | `records`, `accounting` | what a node writes |
 //! | `silence` | what a node closes |
+//! | `quotas` | quotas of plans, top-ups, and the tier of a subscriber |
 //! | `import` | subscribers in bulk |
 //! | `secrets` | passwords and NAS secrets, to be sealed anew |
 //! | `nodes` | what nodes say of themselves |
@@ -37,6 +38,7 @@ mod overview;
 mod plans;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod quotas;
 mod records;
 mod rows;
 mod schema;
@@ -53,6 +55,7 @@ pub use feed::ChangeFeed;
 pub use import::{ImportError, SubscriberImport};
 pub use nodes::{NodeReport, NodeStatus};
 pub use overview::Overview;
+pub use quotas::{Held, QuotaState, Standing};
 pub use secrets::{Replacement, StoredSecret};
 pub use silence::Silence;
 

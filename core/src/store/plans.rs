@@ -2,7 +2,7 @@
 
 use super::error::Attempt as _;
 use super::sql::{Columns, Row, params, statements};
-use super::{Result, Store, must_hit};
+use super::{Result, Store, must_hit, quotas};
 use crate::plan::Plan;
 
 /// Shared with the snapshot load.
@@ -134,7 +134,7 @@ impl Store {
     /// Delete a plan. Subscribers that had it have none afterwards.
     ///
     /// # Errors
-    /// There is no such plan.
+    /// There is no such plan, or a tier of a quota puts it in the place of others.
     pub async fn plan_delete(&self, tenant_id: &str, id: &str) -> Result<()> {
         let attempt = || format!("delete plan {id:?}");
         let mut connection = self.writer().await.attempt(attempt)?;
@@ -142,7 +142,8 @@ impl Store {
             .link()
             .execute(DELETE, params![tenant_id, id])
             .await
-            .attempt(attempt)?;
+            .attempt(attempt)
+            .map_err(quotas::in_use)?;
         must_hit(hit, attempt)
     }
 }

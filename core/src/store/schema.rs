@@ -27,6 +27,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0005_addressing",
     "0006_change_feed",
     "0007_accounting",
+    "0008_quotas",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -38,6 +39,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0005_addressing",
     "0006_change_feed",
     "0007_accounting",
+    "0008_quotas",
 );
 
 statements! {

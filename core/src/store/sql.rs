@@ -137,7 +137,7 @@ macro_rules! param_from_integer {
         )+
     };
 }
-param_from_integer!(i64, i32, u32, u16);
+param_from_integer!(i64, i32, u32, u16, u8);
 
 /// SQL has no unsigned 64-bit integer; a counter that large has long been nonsense.
 impl From<u64> for Param<'_> {

@@ -17,7 +17,7 @@ macro_rules! sqlite_columns {
          unixepoch(suspension_date), unixepoch(termination_date), unixepoch(expiration_date), session_timeout, \
          idle_timeout, simultaneous_use, unixepoch(last_online), total_sessions, total_upload_bytes, \
          total_download_bytes, netbox_ip_id, voltha_onu_id, genieacs_device_id, metadata, notes, \
-         unixepoch(created_at), unixepoch(updated_at), unixepoch(deleted_at), created_by, updated_by"
+         unixepoch(created_at), unixepoch(updated_at), unixepoch(deleted_at), created_by, updated_by, billing_day"
     };
 }
 macro_rules! postgres_columns {
@@ -31,7 +31,7 @@ macro_rules! postgres_columns {
          session_timeout, idle_timeout, simultaneous_use, extract(epoch FROM last_online)::bigint, \
          total_sessions, total_upload_bytes, total_download_bytes, netbox_ip_id, voltha_onu_id, \
          genieacs_device_id, metadata::text, notes, extract(epoch FROM created_at)::bigint, \
-         extract(epoch FROM updated_at)::bigint, extract(epoch FROM deleted_at)::bigint, created_by, updated_by"
+         extract(epoch FROM updated_at)::bigint, extract(epoch FROM deleted_at)::bigint, created_by, updated_by, billing_day::bigint"
     };
 }
 
@@ -44,12 +44,12 @@ macro_rules! insert_columns {
          device_metadata, service_address, service_coordinates, site_id, activation_date, suspension_date, \
          termination_date, expiration_date, session_timeout, idle_timeout, simultaneous_use, last_online, \
          total_sessions, total_upload_bytes, total_download_bytes, netbox_ip_id, voltha_onu_id, \
-         genieacs_device_id, metadata, notes, created_at, updated_at, deleted_at, created_by, updated_by"
+         genieacs_device_id, metadata, notes, created_at, updated_at, deleted_at, created_by, updated_by, billing_day"
     };
 }
 #[cfg(feature = "sqlite")]
 pub(super) use insert_columns;
-pub(super) const COLUMNS: usize = 47;
+pub(super) const COLUMNS: usize = 48;
 
 /// Which of [`insert_columns`] are bound as Unix seconds and kept as text.
 #[cfg(feature = "sqlite")]
@@ -78,14 +78,14 @@ pub(super) const POSTGRES_INSERT: &str = concat!(
         to_timestamp(termination_date), to_timestamp(expiration_date), session_timeout, idle_timeout,
         simultaneous_use, to_timestamp(last_online), total_sessions, total_upload_bytes, total_download_bytes,
         netbox_ip_id, voltha_onu_id, genieacs_device_id, metadata::json, notes,
-        to_timestamp(created_at), to_timestamp(updated_at), to_timestamp(deleted_at), created_by, updated_by
+        to_timestamp(created_at), to_timestamp(updated_at), to_timestamp(deleted_at), created_by, updated_by, billing_day
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[],
         $16::bigint[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::text[], $22::text[],
         $23::text[], $24::text[], $25::text[], $26::text[], $27::bigint[], $28::bigint[], $29::bigint[],
         $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::bigint[], $35::bigint[],
         $36::bigint[], $37::bigint[], $38::bigint[], $39::text[], $40::text[], $41::text[], $42::text[],
-        $43::bigint[], $44::bigint[], $45::bigint[], $46::text[], $47::text[])
+        $43::bigint[], $44::bigint[], $45::bigint[], $46::text[], $47::text[], $48::bigint[])
          AS r (",
     insert_columns!(),
     ")"
@@ -125,6 +125,7 @@ statements! {
             termination_date = datetime($29, 'unixepoch'), expiration_date = datetime($30, 'unixepoch'),
             session_timeout = $31, idle_timeout = $32, simultaneous_use = $33, netbox_ip_id = $34,
             voltha_onu_id = $35, genieacs_device_id = $36, metadata = $37, notes = $38, updated_by = $39,
+            billing_day = $40,
             updated_at = datetime('now')
             WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL",
         postgres: "UPDATE subscribers SET
@@ -138,7 +139,7 @@ statements! {
             suspension_date = to_timestamp($28), termination_date = to_timestamp($29),
             expiration_date = to_timestamp($30), session_timeout = $31, idle_timeout = $32,
             simultaneous_use = $33, netbox_ip_id = $34, voltha_onu_id = $35, genieacs_device_id = $36,
-            metadata = $37::json, notes = $38, updated_by = $39, updated_at = now()
+            metadata = $37::json, notes = $38, updated_by = $39, billing_day = $40, updated_at = now()
             WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL",
     }
     DELETE {
@@ -210,6 +211,7 @@ fn subscriber(row: &Row) -> std::result::Result<Subscriber, sqlx::Error> {
         deleted_at: columns.opt_number()?,
         created_by: columns.opt_text()?,
         updated_by: columns.opt_text()?,
+        billing_day: columns.opt_number()?,
     })
 }
 
@@ -274,6 +276,7 @@ pub(super) fn values(s: &Subscriber, now: i64) -> [Param<'_>; COLUMNS] {
         Param::from(s.deleted_at),
         Param::from(&s.created_by),
         Param::from(&s.updated_by),
+        Param::from(s.billing_day),
     ]
 }
 
@@ -407,6 +410,7 @@ impl Store {
             &s.metadata,
             &s.notes,
             &s.updated_by,
+            s.billing_day,
         ];
         let mut connection = self.writer().await.attempt(attempt)?;
         match connection.link().execute(SET, params).await.attempt(attempt) {

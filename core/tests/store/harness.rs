@@ -269,5 +269,6 @@ pub(crate) fn subscriber(id: &str, tenant_id: &str) -> Subscriber {
         deleted_at: None,
         created_by: Some("import".to_owned()),
         updated_by: Some("ada".to_owned()),
+        billing_day: Some(29),
     }
 }

@@ -68,6 +68,7 @@ async fn a_load_gives_everything_but_the_deleted(db: &Database) {
         simultaneous_use: 2,
         activation_date: Some(1_600_000_000),
         expiration_date: Some(1_900_000_000),
+        tier: None,
         checks: Vec::new(),
         replies: Vec::new(),
     };

@@ -18,9 +18,9 @@ use super::error::Attempt as _;
 use super::link::Tx;
 use super::records::storable;
 use super::sql::{Columns, Sql, params};
-use super::{Result, Store};
+use super::{Result, Store, quotas};
 use crate::accounting::session::{Session, Sessions, event_time};
-use crate::accounting::usage::Book;
+use crate::accounting::usage::{Book, Used};
 use crate::accounting::{AccountingRecord, AcctStatusType};
 use row::{Close, Progress, Row, time};
 #[cfg(test)]
@@ -91,7 +91,7 @@ struct Batch {
     /// As they are stored, by `radacctid`.
     stored: HashMap<i64, Session>,
     restarts: HashMap<NasKey, i64>,
-    zones: HashMap<String, TimeZone>,
+    tenants: HashMap<String, Rules>,
     book: Book,
 }
 
@@ -122,7 +122,7 @@ impl Batch {
                 .collect(),
             stored,
             restarts,
-            zones: zones(tx).await?,
+            tenants: rules(tx).await?,
             book: Book::default(),
         })
     }
@@ -132,14 +132,19 @@ impl Batch {
         let restarted = self.restarts.get(&nas).copied();
         let key = (storable(&record.acct_unique_id), record.tenant_id.clone());
         if let Some(delta) = self.sessions.entry(key).or_default().take(record, restarted) {
-            let zone = delta.tenant_id.as_ref().and_then(|tenant| self.zones.get(tenant));
-            self.book.enter(delta, zone.unwrap_or(&TimeZone::UTC));
+            let rules = delta.tenant_id.as_ref().and_then(|tenant| self.tenants.get(tenant));
+            self.book
+                .enter(delta, rules.map_or(&TimeZone::UTC, |rules| &rules.zone));
         }
     }
 
     async fn write(self, tx: &mut Tx, since: i64) -> Database<()> {
         let Self {
-            sessions, stored, book, ..
+            sessions,
+            stored,
+            tenants,
+            book,
+            ..
         } = self;
         let mut sessions: Vec<Session> = sessions.into_values().flat_map(Sessions::into_inner).collect();
         // In the order of the key: neighbours in the index are neighbours in time.
@@ -168,7 +173,9 @@ impl Batch {
         write(tx, statements::WRITE_OPEN, &open, None).await?;
         write(tx, statements::WRITE_CLOSED, &closed, Some(since)).await?;
         write(tx, statements::INSERT, &new, None).await?;
-        enter(tx, &book).await
+        enter(tx, &book).await?;
+        let metered = metered(&book, &tenants);
+        quotas::assess(tx, Timestamp::now().as_second(), &metered).await
     }
 }
 
@@ -233,18 +240,35 @@ async fn reload(tx: &mut Tx, record: &AccountingRecord) -> Database<()> {
     Ok(())
 }
 
-async fn zones(tx: &mut Tx) -> Database<HashMap<String, TimeZone>> {
-    let mut zones = HashMap::new();
-    for row in tx.link().all(statements::ZONES, &[]).await? {
+/// What of a tenant matters here.
+struct Rules {
+    zone: TimeZone,
+    /// Some of its plans have quotas.
+    has_quotas: bool,
+}
+
+async fn rules(tx: &mut Tx) -> Database<HashMap<String, Rules>> {
+    let mut tenants = HashMap::new();
+    for row in tx.link().all(statements::TENANTS, &[]).await? {
         let mut column = Columns::of(&row);
-        let (tenant, name) = (column.text()?, column.text()?);
+        let (tenant, name, has_quotas) = (column.text()?, column.text()?, column.flag()?);
         let zone = TimeZone::get(&name).unwrap_or_else(|error| {
             warn!(tenant, "the tenant's days are taken for days of UTC: {error}");
             TimeZone::UTC
         });
-        zones.insert(tenant, zone);
+        tenants.insert(tenant, Rules { zone, has_quotas });
     }
-    Ok(zones)
+    Ok(tenants)
+}
+
+/// Those who used something and may have a quota.
+fn metered<'a>(book: &'a Book, tenants: &HashMap<String, Rules>) -> Vec<&'a str> {
+    let has_quotas = |tenant: &String| tenants.get(tenant).is_some_and(|rules| rules.has_quotas);
+    book.totals
+        .iter()
+        .filter(|(_, total)| total.used != Used::default() && total.tenant_id.as_ref().is_some_and(has_quotas))
+        .map(|(subscriber, _)| subscriber.as_str())
+        .collect()
 }
 
 #[derive(Serialize)]

@@ -197,7 +197,9 @@ statements! {
                 download_octets bigint, last timestamptz)
             WHERE subscribers.id = r.subscriber_id",
     }
-    ZONES { both: "SELECT id, timezone FROM tenants" }
+    TENANTS {
+        both: "SELECT id, timezone, EXISTS (SELECT 1 FROM plan_quotas q WHERE q.tenant_id = tenants.id) FROM tenants",
+    }
     /// Hits no row if this restart, or a later one, is known. A restart is over when it is reported: a clock that is
     /// ahead must not end what is yet to begin.
     RELOAD {
