@@ -32,6 +32,8 @@ mod import;
 mod load;
 #[path = "store/nodes.rs"]
 mod nodes;
+#[path = "store/quotas.rs"]
+mod quotas;
 #[path = "store/restarts.rs"]
 mod restarts;
 #[path = "store/schema.rs"]
