@@ -32,6 +32,10 @@ test: ## Format, lints, unit, store and packet tests on both databases
 soak: ## Fifty rounds of starting and stopping under load, and the other long tests
 	scripts/test soak
 
+.PHONY: chaos
+chaos: ## Kill the server a hundred times under accounting load, on both databases
+	scripts/test chaos
+
 .PHONY: valgrind
 valgrind: ## Packets through the module under valgrind
 	scripts/test valgrind

@@ -7,6 +7,7 @@
 //! | [`database`] | an empty, migrated database of the test's own |
 //! | [`seed`] | tenants, NAS and subscribers in it |
 //! | [`cluster`] | a PostgreSQL server that a test can stop |
+//! | [`traffic`] | accounting under load, and a log of what was acknowledged |
 //! | [`link`](mod@link) | a connection to the database that a test can cut |
 //!
 //! A test that cannot run here says so through [`skip`] instead of passing in silence.
@@ -27,6 +28,7 @@ pub mod mschap;
 pub mod radclient;
 pub mod radiusd;
 pub mod seed;
+pub mod traffic;
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};

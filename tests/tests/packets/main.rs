@@ -5,6 +5,7 @@
 mod accounting;
 mod change;
 mod configuration;
+mod durability;
 mod fault;
 mod install;
 mod life;
