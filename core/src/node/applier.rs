@@ -27,6 +27,8 @@ const LEAST: usize = 50;
 const IDLE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(200);
 const MOST_RETRY: Duration = Duration::from_secs(5);
+/// A node that stops does not wait for a database that is away; a connection may be lost just then.
+const LAST_TRIES: u32 = 5;
 /// So many records in a row that do not go in, and none that does: the fault is not theirs.
 const DOUBTS: usize = 8;
 
@@ -54,6 +56,7 @@ struct Applier {
     /// Records per transaction at present.
     at_once: usize,
     waiting: bool,
+    last_tries: u32,
 }
 
 /// Start applying. Records that the database refuses go to the file `refused`.
@@ -66,6 +69,7 @@ pub(super) fn spawn(runtime: &tokio::runtime::Handle, reader: Reader, link: &Arc
         stop: stopping,
         at_once: MOST,
         waiting: false,
+        last_tries: LAST_TRIES,
     };
     Handle {
         stop,
@@ -94,8 +98,8 @@ impl std::fmt::Display for Fault {
 
 impl Applier {
     async fn run(mut self) {
-        while let Some(batch) = self.next().await {
-            if !self.insist(&batch).await {
+        while let Some(mut batch) = self.next().await {
+            if !self.insist(&mut batch).await {
                 break;
             }
             block_in_place(|| self.reader.applied(&batch));
@@ -128,14 +132,14 @@ impl Applier {
     }
 
     /// Store a batch, however long it takes. Returns whether it is.
-    async fn insist(&mut self, batch: &Batch) -> bool {
+    async fn insist(&mut self, batch: &mut Batch) -> bool {
         let mut pause = RETRY;
-        let mut left = &batch.records[..];
-        while !left.is_empty() {
-            let (part, rest) = left.split_at(self.at_once.min(left.len()));
+        let mut stored = 0;
+        while let Some(left) = batch.records.get(stored..).filter(|left| !left.is_empty()) {
+            let part = &left[..self.at_once.min(left.len())];
             match self.apply(part).await {
                 Ok(()) => {
-                    left = rest;
+                    stored += part.len();
                     pause = RETRY;
                     self.at_once = (self.at_once * 2).min(MOST);
                     if self.waiting {
@@ -144,7 +148,6 @@ impl Applier {
                     }
                 }
                 Err(why) => {
-                    self.at_once = (self.at_once / 2).max(LEAST);
                     if !self.waiting {
                         warn!("accounting records wait in the journal for the database: {why}");
                         self.waiting = true;
@@ -152,16 +155,32 @@ impl Applier {
                     if !self.pause(&mut pause).await {
                         return false;
                     }
+                    if matches!(why, Fault::Records(_)) {
+                        self.gather_evidence(batch);
+                    } else {
+                        self.at_once = (self.at_once / 2).max(LEAST);
+                    }
                 }
             }
         }
         true
     }
 
+    /// None of a batch goes in, and it may be the database's fault. Where others do, it is the records'.
+    fn gather_evidence(&mut self, batch: &mut Batch) {
+        if batch.records.len() < MOST
+            && let Ok(Some(more)) = block_in_place(|| self.reader.read(MOST))
+        {
+            batch.append(more);
+        }
+    }
+
     /// Returns whether to go on.
     async fn pause(&mut self, pause: &mut Duration) -> bool {
         if *self.stop.borrow() {
-            return false;
+            self.last_tries = self.last_tries.saturating_sub(1);
+            tokio::time::sleep(RETRY).await;
+            return self.last_tries > 0;
         }
         let _ = tokio::time::timeout(*pause, self.stop.changed()).await;
         *pause = (*pause * 2).min(MOST_RETRY);

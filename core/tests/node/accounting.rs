@@ -134,13 +134,18 @@ fn a_record_the_database_refuses_is_put_aside_alone(runtime: &Runtime, database:
     let store = runtime.block_on(seed(database, directory));
     runtime.block_on(database.refuse_session("7"));
     let node = start(config(database, directory));
+    // By itself it may be the database's fault.
+    keep(&node, 7..8);
     keep(&node, 0..20);
     eventually("the others", RECOVERY, || sessions(runtime, &store) == 19);
     eventually("an empty journal", RECOVERY, || waiting(&node) == 0);
     let aside = std::fs::read_to_string(directory.join("journal/refused.jsonl")).unwrap();
     let lines: Vec<serde_json::Value> = aside.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 1, "{aside}");
-    assert_eq!(lines[0]["record"]["acct_session_id"], "7");
+    assert_eq!(lines.len(), 2, "{aside}");
+    assert!(
+        lines.iter().all(|line| line["record"]["acct_session_id"] == "7"),
+        "{aside}"
+    );
     assert!(lines[0]["error"].as_str().unwrap().contains("not this one"), "{aside}");
     node.shutdown(PROMISE);
 }

@@ -190,6 +190,10 @@ fn with_the_disk_full_there_is_no_answer_until_there_is_room() {
     fs::remove_file(filler).unwrap();
     assert!(accounting("Start", "alice", "room").send(&server).is_some());
     assert!(server.log().contains("the journal takes records again"));
+    assert!(
+        log.contains("is in memory"),
+        "a tmpfs does not survive a loss of power: {log}"
+    );
     settled(&server, &database);
     let rows = database.query("SELECT acctsessionid FROM radacct WHERE username = 'alice'");
     assert_eq!(rows, [[Some("room".to_owned())]]);

@@ -25,6 +25,16 @@ pub struct Batch {
     time: Option<i64>,
 }
 
+impl Batch {
+    /// Make one batch of this and the one read after it.
+    pub fn append(&mut self, mut following: Self) {
+        self.records.append(&mut following.records);
+        self.next = following.next;
+        self.bytes += following.bytes;
+        self.time = following.time.or(self.time);
+    }
+}
+
 /// Reads a journal from its checkpoint on. There is one for each journal.
 #[derive(Debug)]
 pub struct Reader {

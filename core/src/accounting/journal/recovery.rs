@@ -5,7 +5,7 @@ use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, FsWord, flock, fstatfs};
 use rustix::io::Errno;
 use tracing::{error, warn};
 
@@ -13,6 +13,9 @@ use super::checkpoint::{self, Stored};
 use super::commit::Pending;
 use super::segment::{self, Scan, Step};
 use super::{Extent, JournalError, Mark, State, Totals};
+
+/// tmpfs and ramfs (statfs(2)).
+const IN_MEMORY: [FsWord; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// Make the directory if need be, and keep other processes out of it for as long as the file is open.
 pub(super) fn lock(directory: &Path) -> Result<File, JournalError> {
@@ -22,6 +25,12 @@ pub(super) fn lock(directory: &Path) -> Result<File, JournalError> {
         .create(directory)
         .map_err(|error| JournalError::io("make the directory", directory, error))?;
     let file = File::open(directory).map_err(|error| JournalError::io("open", directory, error))?;
+    if fstatfs(&file).is_ok_and(|found| IN_MEMORY.contains(&found.f_type)) {
+        warn!(
+            "the journal {} is in memory: what is acknowledged is lost with the power",
+            directory.display()
+        );
+    }
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(Errno::WOULDBLOCK) => Err(JournalError::InUse {
