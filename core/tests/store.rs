@@ -36,11 +36,21 @@ mod nodes;
 mod quotas;
 #[path = "store/restarts.rs"]
 mod restarts;
+#[path = "store/retention.rs"]
+mod retention;
 #[path = "store/schema.rs"]
 mod schema;
 #[path = "store/secrets.rs"]
 mod secrets;
+#[path = "store/sessions.rs"]
+mod sessions;
 #[path = "store/silence.rs"]
 mod silence;
 #[path = "store/speed.rs"]
 mod speed;
+#[path = "store/usage.rs"]
+mod usage;
+#[path = "store/whohad.rs"]
+mod whohad;
+#[path = "store/whohad_speed.rs"]
+mod whohad_speed;

@@ -18,12 +18,15 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::plans::STATEMENTS,
         super::quotas::STATEMENTS,
         super::records::STATEMENTS,
+        super::retention::STATEMENTS,
         super::rows::STATEMENTS,
         super::schema::STATEMENTS,
         super::secrets::STATEMENTS,
+        super::sessions::STATEMENTS,
         super::silence::STATEMENTS,
         super::subscribers::STATEMENTS,
         super::tenants::STATEMENTS,
+        super::usage::STATEMENTS,
     ]
     .concat()
 }

@@ -10,6 +10,9 @@
 //! | `import` | subscribers in bulk |
 //! | `secrets` | passwords and NAS secrets, to be sealed anew |
 //! | `nodes` | what nodes say of themselves |
+//! | `sessions`, `address`, `whohad` | reading accounting back: sessions, and who had an address |
+//! | `usage`, `usage_plan` | what subscribers used |
+//! | `retention` | months made ahead, and what is old enough to go |
 //! | `overview` | what there is, in numbers |
 //! | `schema` | migrations |
 //! | `sqlite`, `postgres`, `link`, `sql` | the drivers behind one face; statements in both dialects |
@@ -25,6 +28,7 @@ use crate::subscriber::{Status, SubscriberRecord};
 use crate::tenant::Tenant;
 
 mod accounting;
+mod address;
 mod error;
 #[cfg(test)]
 mod every_statement;
@@ -40,24 +44,34 @@ mod plans;
 mod postgres;
 mod quotas;
 mod records;
+mod retention;
 mod rows;
 mod schema;
 mod secrets;
+mod sessions;
 mod silence;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod subscribers;
 mod tenants;
+mod usage;
+mod usage_plan;
+mod whohad;
 
+pub use address::{AddressError, SessionAddress};
 pub use error::StoreError;
 pub use feed::ChangeFeed;
 pub use import::{ImportError, SubscriberImport};
 pub use nodes::{NodeReport, NodeStatus};
 pub use overview::Overview;
 pub use quotas::{Held, QuotaState, Standing};
+pub use retention::{AccountingMonth, AgedTable};
 pub use secrets::{Replacement, StoredSecret};
+pub use sessions::{Session, SessionFilter};
 pub use silence::Silence;
+pub use usage::{TopUser, Usage, UsageAmount, UsageBy, UsageQuery, UsageRow};
+pub use whohad::{Certainty, Holder};
 
 use link::{Conn, Tx};
 
