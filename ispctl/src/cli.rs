@@ -4,13 +4,14 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
-use crate::cmd::{key, migrate, nas, plan, status, subscriber, tenant};
+use crate::cmd::{key, migrate, nas, plan, retention, session, status, subscriber, tenant, usage, whohad};
 use crate::config::{Flags, Settings};
 use crate::context::Context;
 use crate::error::{EXIT_CODES, Error, Result};
 use crate::output::{self, Output};
 
 /// Administers the subscriber base: tenants, plans, NAS, subscribers, and the keys that seal their secrets.
+/// Reads accounting back: sessions, usage, and who had an address.
 ///
 /// Settings come from the command line, then the environment, then the configuration file, then defaults.
 /// Results go to standard output, everything else to standard error.
@@ -45,6 +46,15 @@ enum Command {
     /// Access lines and their credentials
     #[command(subcommand)]
     Subscriber(subscriber::Command),
+    /// Sessions as accounting recorded them
+    #[command(subcommand)]
+    Session(session::Command),
+    /// What a subscriber, or all of a tenant, used in a period
+    Usage(usage::Args),
+    /// Who had an address at a time
+    Whohad(whohad::Args),
+    /// Remove accounting and authentication records that are old enough
+    Retention(retention::Args),
     /// Keys that seal passwords and NAS secrets
     #[command(subcommand)]
     Key(key::Command),
@@ -80,6 +90,10 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Plan(command) => plan::run(context, command).await,
         Command::Nas(command) => nas::run(context, command).await,
         Command::Subscriber(command) => subscriber::run(context, command).await,
+        Command::Session(command) => session::run(context, command).await,
+        Command::Usage(args) => usage::run(context, args).await,
+        Command::Whohad(args) => whohad::run(context, args).await,
+        Command::Retention(args) => retention::run(context, args).await,
         Command::Key(command) => key::run(context, command).await,
     }
 }

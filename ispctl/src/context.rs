@@ -71,6 +71,14 @@ impl Context {
         }
     }
 
+    /// The tenant that is configured; `None` means all of them.
+    pub(crate) async fn named_tenant(&self, store: &Store) -> Result<Option<Tenant>> {
+        match &self.settings.tenant {
+            Some(name) => find_tenant(store, name).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     pub(crate) async fn store_and_tenant(&self) -> Result<(&Store, Tenant)> {
         let store = self.store().await?;
         Ok((store, self.tenant(store).await?))

@@ -1,4 +1,4 @@
-//! Command line of the subscriber base: migrations, tenants, plans, NAS, subscribers, keys.
+//! Command line of the subscriber base: migrations, tenants, plans, NAS, subscribers, keys; accounting read back.
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -8,6 +8,7 @@ mod context;
 mod error;
 mod field;
 mod output;
+mod period;
 mod secret_input;
 
 use std::process::ExitCode;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 
 /// Fields that hold Unix seconds: people see a date.
-const TIMES: [&str; 11] = [
+const TIMES: [&str; 18] = [
     "activation_date",
     "suspension_date",
     "termination_date",
@@ -25,7 +25,18 @@ const TIMES: [&str; 11] = [
     "oldest_change",
     "journal_oldest",
     "reported_at",
+    "started_at",
+    "last_heard_at",
+    "stopped_at",
+    "subscriber_deleted_at",
+    "from",
+    "to",
+    "older_than",
 ];
+
+/// Fields that hold octets, and such that hold seconds of duration: people see larger units, programs the numbers.
+const OCTETS: [&str; 2] = ["upload_octets", "download_octets"];
+const DURATIONS: [&str; 2] = ["session_time", "seconds"];
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
@@ -161,6 +172,8 @@ fn cell(name: &str, value: &Value) -> String {
         Value::Bool(flag) => (if *flag { "yes" } else { "no" }).to_owned(),
         Value::Number(number) => match number.as_i64() {
             Some(seconds) if TIMES.contains(&name) => date(seconds),
+            Some(octets) if OCTETS.contains(&name) => volume(octets.unsigned_abs()),
+            Some(seconds) if DURATIONS.contains(&name) => duration(seconds.unsigned_abs()),
             _ => number.to_string(),
         },
         value => printable(&value.to_string()),
@@ -168,7 +181,7 @@ fn cell(name: &str, value: &Value) -> String {
 }
 
 /// Unix seconds as RFC 3339 UTC; the bare number where the calendar does not reach.
-fn date(seconds: i64) -> String {
+pub(crate) fn date(seconds: i64) -> String {
     let year_9999 = 253_402_300_800;
     match u64::try_from(seconds) {
         Ok(after) if after < year_9999 => {
@@ -176,6 +189,27 @@ fn date(seconds: i64) -> String {
         }
         _ => seconds.to_string(),
     }
+}
+
+/// In the decimal units that lines are sold in.
+fn volume(octets: u64) -> String {
+    let mut unit = "B";
+    let (mut whole, mut hundredths) = (octets, 0);
+    for larger in ["kB", "MB", "GB", "TB", "PB", "EB"] {
+        if whole < 1_000 {
+            break;
+        }
+        (whole, hundredths) = (whole / 1_000, whole % 1_000 / 10);
+        unit = larger;
+    }
+    match unit {
+        "B" => format!("{whole} B"),
+        unit => format!("{whole}.{hundredths:02} {unit}"),
+    }
+}
+
+fn duration(seconds: u64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
 
 /// Any writer may have put control characters into the database; a terminal must not obey them.
@@ -214,6 +248,20 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[31mb\tc"), "a\\u{1b}[31mb\\tc");
+    }
+
+    #[test]
+    fn octets_are_shown_in_units() {
+        for (octets, shown) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.00 kB"),
+            (5_999_999_999, "5.99 GB"),
+            (u64::MAX, "18.44 EB"),
+        ] {
+            assert_eq!(volume(octets), shown);
+        }
+        assert_eq!(duration(90_061), "1day 1h 1m 1s");
     }
 
     #[test]

@@ -131,3 +131,44 @@ pub(super) fn plan(by: UsageBy, from: i64, to: i64, hours_since: Option<i64>, ca
     }
     if lost { whole_days } else { hours }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// 2026-10-20T00:00:00Z: clocks change within the weeks that follow.
+    const T: i64 = 1_792_454_400;
+
+    proptest! {
+        #[test]
+        fn a_period_is_covered_once(
+            from in T..T + 20 * 24 * HOUR,
+            length in 1..20 * 24 * HOUR,
+            since in prop::option::of(0..30 * 24_i64),
+            by in prop::sample::select(vec![UsageBy::Hour, UsageBy::Day, UsageBy::Total]),
+            zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]),
+        ) {
+            let calendar: Calendar = zone.parse().unwrap();
+            let since = since.map(|hours| T + hours * HOUR);
+            let plan = plan(by, from, from + length, since, &calendar);
+            let days = (calendar.midnight(plan.days.0), calendar.midnight(plan.days.1));
+            let parts = [plan.hours[0], days, plan.hours[1]];
+            let parts: Vec<_> = parts.iter().filter(|(from, to)| from < to).collect();
+            prop_assert!(parts.windows(2).all(|pair| pair[0].1 == pair[1].0), "without a gap: {parts:?}");
+            let (begin, end) = plan.bounds(&calendar);
+            prop_assert!(begin <= from && from + length <= end);
+            prop_assert!(from - begin < 25 * HOUR && end - from - length < 25 * HOUR);
+            for (from, to) in plan.hours.into_iter().filter(|(from, to)| from < to) {
+                prop_assert!(from % HOUR == 0 && to % HOUR == 0);
+                prop_assert!(since.is_none_or(|since| since <= from), "hours that are gone");
+            }
+            if by == UsageBy::Hour && since.is_none() {
+                prop_assert!(days.0 == days.1);
+            }
+        }
+    }
+}

@@ -6,10 +6,14 @@ pub(crate) mod migrate;
 pub(crate) mod nas;
 pub(crate) mod plan;
 mod reseal;
+pub(crate) mod retention;
 mod row;
+pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod subscriber;
 pub(crate) mod tenant;
+pub(crate) mod usage;
+pub(crate) mod whohad;
 
 /// `set` without a field is a slip, but does what it says.
 const NOTHING_TO_SET: &str = "no field is named, so nothing changes (see --help)";

@@ -86,7 +86,8 @@ pub(crate) fn rate(text: &str) -> Result<Option<u32>, String> {
     }
 }
 
-/// An instant in UTC, as Unix seconds: `2026-01-31`, `2026-01-31T18:00:00Z` or the number itself.
+/// An instant as Unix seconds: `2026-01-31`, `2026-01-31T18:00:00Z`, `2026-01-31T18:00:00+02:00` or the number itself. UTC
+/// where no offset says otherwise.
 pub(crate) fn instant(text: &str) -> Result<Option<i64>, String> {
     // The databases keep calendar dates: years 1970 to 9999.
     const LAST: i64 = 253_402_300_799;
@@ -100,15 +101,24 @@ pub(crate) fn instant(text: &str) -> Result<Option<i64>, String> {
         } else {
             text.to_owned()
         };
-        let at = humantime::parse_rfc3339_weak(&whole).ok()?;
-        i64::try_from(at.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs()).ok()
+        let utc = || {
+            let at = humantime::parse_rfc3339_weak(&whole).ok()?;
+            i64::try_from(at.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs()).ok()
+        };
+        utc().or_else(|| Some(whole.parse::<jiff::Timestamp>().ok()?.as_second()))
     });
     match seconds {
         Some(seconds) if (0..=LAST).contains(&seconds) => Ok(Some(seconds)),
         _ => Err(format!(
-            "{text:?} is no date (2026-01-31), UTC time (2026-01-31T18:00:00Z) or Unix seconds"
+            "{text:?} is no date (2026-01-31), UTC time (2026-01-31T18:00:00Z), time with an offset \
+             (2026-01-31T18:00:00+02:00) or Unix seconds"
         )),
     }
+}
+
+/// An instant that must be there.
+pub(crate) fn moment(text: &str) -> Result<i64, String> {
+    instant(text)?.ok_or_else(|| "must not be empty".to_owned())
 }
 
 /// JSON, kept as it came.
@@ -255,6 +265,8 @@ mod tests {
             ("1970-01-01T00:01:00Z", 60),
             ("1970-01-01 00:01:00", 60),
             ("1700000000", 1_700_000_000),
+            ("1970-01-01T02:00:00+02:00", 0),
+            ("1970-01-01 00:00:00-03:30", 12_600),
         ] {
             assert_eq!(instant(text).unwrap(), Some(seconds), "{text}");
         }

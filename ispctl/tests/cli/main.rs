@@ -8,6 +8,7 @@ mod import;
 mod keys;
 mod lab;
 mod passwords;
+mod sessions;
 mod subscribers;
 
 /// Make one test for each database out of `fn name(lab: &Lab)`.

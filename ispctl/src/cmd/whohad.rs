@@ -1,0 +1,78 @@
+use isp_core::store::{Certainty, SessionAddress};
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::{field, output, period};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "An answer is reported where the NAS spoke of the session at that time or later, and presumed where it \
+                        was last heard of it before and nothing says when the session ended. A session is known by the \
+                        addresses it had last."
+)]
+pub(crate) struct Args {
+    /// IPv4 address, IPv6 address or prefix, or MAC address
+    address: SessionAddress,
+    /// At this moment: 2026-01-31T18:00:00Z, or with an offset (+02:00) [default: now]
+    #[arg(long, value_name = "TIME", value_parser = field::parse::moment, conflicts_with_all = ["from", "to"])]
+    at: Option<i64>,
+    /// At any time since
+    #[arg(long, value_name = "TIME", value_parser = field::parse::moment)]
+    from: Option<i64>,
+    /// And until [default: now]
+    #[arg(long, value_name = "TIME", value_parser = field::parse::moment, requires = "from")]
+    to: Option<i64>,
+    /// At most so many; 0 = all
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    limit: u32,
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> Result<()> {
+    let now = period::now();
+    let asked = match (args.at, args.from) {
+        (Some(at), _) => at..=at,
+        (None, Some(from)) => period::closed(from, args.to.unwrap_or(now))?,
+        (None, None) => now..=now,
+    };
+    period::begun(*asked.start(), now)?;
+    let store = context.store().await?;
+    let tenant = context.named_tenant(store).await?;
+    let tenant_id = tenant.as_ref().map(|tenant| tenant.id.as_str());
+    let limit = (args.limit > 0).then(|| args.limit.saturating_add(1));
+    let mut holders = store.whohad(tenant_id, args.address, asked.clone(), limit).await?;
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let more = limit > 0 && holders.len() > limit;
+    if more {
+        holders.truncate(limit);
+    }
+    context.output.list(
+        &holders,
+        &[
+            "certainty",
+            "username",
+            "subscriber_number",
+            "full_name",
+            "nas_ip_address",
+            "nas_port_id",
+            "calling_station_id",
+            "started_at",
+            "stopped_at",
+            "last_heard_at",
+            "id",
+        ],
+    )?;
+    if holders.is_empty() {
+        let when = match (asked.start(), asked.end()) {
+            (from, to) if from == to => format!("at {}", output::date(*from)),
+            (from, to) => format!("from {} to {}", output::date(*from), output::date(*to)),
+        };
+        context.output.done(&format!("no session had {} {when}", args.address));
+    }
+    if holders.iter().any(|holder| holder.certainty == Certainty::Presumed) {
+        output::warning("presumed: the NAS was last heard of the session before, nothing says when it ended");
+    }
+    if more {
+        output::warning(&format!("only {limit} are listed, there are more: --limit 0 lists all"));
+    }
+    Ok(())
+}
