@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::address::{SessionAddress, mac_column, overlaps, surroundings};
 use super::error::Attempt as _;
-use super::sql::{Columns, Param, Row, Sql};
+use super::sql::{Columns, Param, Row, Sql, sql};
 use super::{Result, Store};
 
 /// The latest second the databases' calendars know: 9999-12-31T23:59:59Z.
@@ -134,7 +134,7 @@ macro_rules! sessions {
         sessions!(sqlite: $sqlite, limit: "coalesce($8, -1)", postgres: $postgres)
     };
     (sqlite: $sqlite:expr, limit: $limit:expr, postgres: $postgres:expr $(,)?) => {
-        $crate::store::sql::sql!(
+        sql!(
             sqlite: concat!(
                 columns!("", "", "unixepoch(", ")"),
                 "FROM (SELECT * FROM radacct WHERE ", $sqlite, "
@@ -198,14 +198,20 @@ macro_rules! sqlite_around {
     };
 }
 
-/// Declares ways in as [`statements!`] declares statements.
+/// Planning for years of months takes longer than looking an address up in them. The index is the same whichever
+/// address it is, and months are left out when the plan is run: one plan for a connection's life will do.
+const PLAN_ONCE: Sql = sql!(postgres: "SET LOCAL plan_cache_mode = force_generic_plan");
+
+/// Declares ways in as `statements!` declares statements.
 macro_rules! ways {
     ($($(#[$meta:meta])* $name:ident { $($dialects:tt)+ })+) => {
         $($(#[$meta])* const $name: Sql = sessions!($($dialects)+);)+
 
         #[cfg(test)]
-        pub(super) const STATEMENTS: &[(&str, Sql)] =
-            &[$((concat!(module_path!(), "::", stringify!($name)), $name)),+];
+        pub(super) const STATEMENTS: &[(&str, Sql)] = &[
+            (concat!(module_path!(), "::PLAN_ONCE"), PLAN_ONCE),
+            $((concat!(module_path!(), "::", stringify!($name)), $name)),+
+        ];
     };
 }
 
@@ -366,16 +372,19 @@ impl Store {
     /// leaves are read from their end until the limit is reached.
     ///
     /// # Errors
-    /// The database does not answer, or not in time.
+    /// The database does not answer.
     pub async fn session_list(&self, filter: &SessionFilter) -> Result<Vec<Session>> {
         let attempt = || "list sessions".to_owned();
         let limit = filter
             .limit
             .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let (sql, params) = filter.way();
-        let mut connection = self.reader().await.attempt(attempt)?;
+        let mut tx = self.begin_snapshot().await.attempt(attempt)?;
+        if filter.address.is_some() {
+            tx.link().execute(PLAN_ONCE, &[]).await.attempt(attempt)?;
+        }
         let mut sessions = Vec::new();
-        let listed = connection.link().each(sql, &params, |row| {
+        let listed = tx.link().each(sql, &params, |row| {
             if sessions.len() < limit {
                 let session = session(row)?;
                 if filter.admits(&session) {

@@ -2,6 +2,8 @@
 
 use isp_core::store::{AccountingMonth, AgedTable};
 
+use sqlx::{Connection as _, Executor as _, PgConnection};
+
 use crate::harness::Database;
 use crate::sessions::{T, at, put};
 
@@ -10,6 +12,7 @@ on_both_databases!(
     whole_months_go_and_no_others,
     nothing_old_is_nothing_to_do,
     old_rows_go_in_batches,
+    accounting_does_not_wait_behind_upkeep,
 );
 
 const DAY: i64 = 86_400;
@@ -124,4 +127,25 @@ async fn old_rows_go_in_batches(db: &Database) {
         assert_eq!(db.store.aged_delete(table, T + 3_600).await.unwrap(), 11_999);
         assert_eq!(count(db, name).await, 1);
     }
+}
+
+/// Whoever waits for the whole table has every writer wait behind him, so neither upkeep nor retention waits for long.
+async fn accounting_does_not_wait_behind_upkeep(db: &Database) {
+    put(db, 1, T - 99 * DAY, Some(T - 31 * DAY), &[]).await;
+    if db.is_sqlite() {
+        // One file, one lock, held for a batch: there is no table to wait for.
+        assert_eq!(db.store.radacct_retain(T).await.unwrap().len(), 1);
+        return;
+    }
+    let mut reader = PgConnection::connect(&db.url).await.unwrap();
+    reader.execute("BEGIN; SELECT 1 FROM radacct LIMIT 1").await.unwrap();
+    for error in [
+        db.store.radacct_upkeep(T + 999 * DAY).await.unwrap_err(),
+        db.store.radacct_retain(T).await.unwrap_err(),
+    ] {
+        assert!(error.is_transient(), "{error:?}");
+    }
+    reader.execute("COMMIT").await.unwrap();
+    assert_eq!(db.store.radacct_retain(T).await.unwrap().len(), 1);
+    assert_eq!(db.store.radacct_upkeep(T + 999 * DAY).await.unwrap().len(), 3);
 }

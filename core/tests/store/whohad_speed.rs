@@ -40,38 +40,60 @@ const COLUMNS: &str = "acctsessionid, acctuniqueid, username, nasipaddress, nasp
      acctstoptime, acctsessiontime, acctinputoctets, acctoutputoctets, callingstationid, acctterminatecause, \
      framedipaddress, framedipv6prefix, delegatedipv6prefix, tenant_id, subscriber_id, start_reported, calling_mac";
 
+/// Indexes are made afterwards: a quarter of the time.
 async fn fill(db: &Database, first: i64) {
-    let n = subscribers();
-    if db.is_sqlite() {
-        db.raw(&format!(
-            "PRAGMA cache_size = -1000000; PRAGMA synchronous = OFF;
-             WITH RECURSIVE s (s) AS (SELECT 0 UNION ALL SELECT s + 1 FROM s WHERE s < {n} - 1),
-                k (k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM k WHERE k < {SESSIONS}),
-                r AS (SELECT s, k, (s + k * 7919) % {n} AS n, {first} + k * {STEP} + s * 7 % {DAY} AS start FROM k, s)
-             INSERT INTO radacct ({COLUMNS})
-             SELECT 's' || s || '-' || k, printf('%032x', s * 1000 + k), 'user' || s, '10.255.0.' || (s % 200),
-                'port' || (s % 4096), datetime(start, 'unixepoch'), datetime(start + {STEP} - 43200, 'unixepoch'),
-                CASE WHEN k < {SESSIONS} THEN datetime(start + {STEP} - 43200, 'unixepoch') END, 1800000, 1000000000,
-                20000000000, printf('%012x', s), 'User-Request', printf('10.%d.%d.%d', n >> 16, n >> 8 & 255, n & 255),
-                printf('2001:db8:%x:%x::/64', 1 + (n >> 15), 1 + (n & 32767)),
-                printf('2001:dc0:%x:%x00::/56', 1 + (n >> 7), 1 + (n & 127)), 't1', 'sub' || s, 1, printf('%012x', s)
-             FROM r; ANALYZE"
-        ))
-        .await;
-        return;
+    let listed = if db.is_sqlite() {
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'radacct'"
+    } else {
+        "SELECT indexname::text, indexdef FROM pg_indexes WHERE tablename = 'radacct'"
+    };
+    let indexes = db.query(listed).await;
+    for index in &indexes {
+        db.raw(&format!("DROP INDEX {}", index[0].as_ref().unwrap())).await;
     }
+    if db.is_sqlite() {
+        fill_sqlite(db, first).await;
+    } else {
+        fill_postgres(db, first).await;
+    }
+    for index in &indexes {
+        // Of a partitioned table: its children too.
+        db.raw(&index[1].as_ref().unwrap().replace(" ON ONLY ", " ON ")).await;
+    }
+    db.raw(if db.is_sqlite() {
+        "ANALYZE"
+    } else {
+        "VACUUM ANALYZE radacct"
+    })
+    .await;
+}
+
+async fn fill_sqlite(db: &Database, first: i64) {
+    let n = subscribers();
+    db.raw(&format!(
+        "PRAGMA cache_size = -500000; PRAGMA synchronous = OFF;
+         WITH RECURSIVE s (s) AS (SELECT 0 UNION ALL SELECT s + 1 FROM s WHERE s < {n} - 1),
+            k (k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM k WHERE k < {SESSIONS}),
+            r AS (SELECT s, k, (s + k * 7919) % {n} AS n, {first} + k * {STEP} + s * 7 % {DAY} AS start FROM k, s)
+         INSERT INTO radacct ({COLUMNS})
+         SELECT 's' || s || '-' || k, printf('%032x', s * 1000 + k), 'user' || s, '10.255.0.' || (s % 200),
+            'port' || (s % 4096), datetime(start, 'unixepoch'), datetime(start + {STEP} - 43200, 'unixepoch'),
+            CASE WHEN k < {SESSIONS} THEN datetime(start + {STEP} - 43200, 'unixepoch') END, 1800000, 1000000000,
+            20000000000, printf('%012x', s), 'User-Request', printf('10.%d.%d.%d', n >> 16, n >> 8 & 255, n & 255),
+            printf('2001:db8:%x:%x::/64', 1 + (n >> 15), 1 + (n & 32767)),
+            printf('2001:dc0:%x:%x00::/56', 1 + (n >> 7), 1 + (n & 127)), 't1', 'sub' || s, 1, printf('%012x', s)
+         FROM r"
+    ))
+    .await;
+}
+
+async fn fill_postgres(db: &Database, first: i64) {
+    let n = subscribers();
     db.query(&format!(
         "SELECT radacct_create_month(to_timestamp({first}) + month * interval '1 month')::text
          FROM generate_series(0, 37) AS month"
     ))
     .await;
-    // Indexes are made afterwards: a quarter of the time.
-    let indexes = db
-        .query("SELECT indexname::text, indexdef FROM pg_indexes WHERE tablename = 'radacct'")
-        .await;
-    for index in &indexes {
-        db.raw(&format!("DROP INDEX {}", index[0].as_ref().unwrap())).await;
-    }
     db.raw(&format!(
         "INSERT INTO radacct ({COLUMNS})
          SELECT 's' || s || '-' || k, md5(s || '-' || k), 'user' || s, ('10.255.0.' || s % 200)::inet, 'port' || s % 4096,
@@ -84,11 +106,6 @@ async fn fill(db: &Database, first: i64) {
             {first}::bigint + k * {STEP} + s * 7 % {DAY} AS start, lpad(to_hex(s), 12, '0') AS mac) r"
     ))
     .await;
-    for index in &indexes {
-        // Of a partitioned table: the children too.
-        db.raw(&index[1].as_ref().unwrap().replace(" ON ONLY ", " ON ")).await;
-    }
-    db.raw("VACUUM ANALYZE radacct").await;
 }
 
 async fn whohad(db: &Database) {
