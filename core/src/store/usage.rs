@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::error::Attempt as _;
 use super::link::Tx;
 use super::sql::{Columns, Param, Row, params, statements};
-use super::usage_plan::{Calendar, HOUR, Plan, plan};
+use super::usage_plan::{Calendar, HOUR, Plan, TIMES, plan};
 use super::{Result, Store, StoreError};
 
 /// How finely to tell.
@@ -181,8 +181,8 @@ macro_rules! by_day {
 statements! {
     TIMEZONE { both: "SELECT timezone FROM tenants WHERE id = $1" }
     FIRST_HOUR {
-        sqlite: "SELECT unixepoch(min(hour)) FROM usage_hourly",
-        postgres: "SELECT extract(epoch FROM min(hour))::bigint FROM usage_hourly",
+        sqlite: "SELECT unixepoch(min(hour)) FROM usage_hourly WHERE hour >= datetime($1, 'unixepoch')",
+        postgres: "SELECT extract(epoch FROM min(hour))::bigint FROM usage_hourly WHERE hour >= to_timestamp($1)",
     }
     TOTAL_OF_SUBSCRIBER {
         sqlite: total!(sqlite, scope!(subscriber)),
@@ -320,20 +320,22 @@ impl<'a> Scope<'a> {
     /// From when on the hours are all there: retention takes them from the oldest on. `None` where no usage since `from`
     /// is without its hours.
     async fn hours_since(&self, tx: &mut Tx, from: i64, calendar: &Calendar) -> Sqlx<Option<i64>> {
-        let row = tx.link().one(FIRST_HOUR, &[]).await?;
+        let from = from - from % HOUR;
+        let row = tx.link().one(FIRST_HOUR, params![from]).await?;
         let first: Option<i64> = Columns::of(&row).opt_number()?;
         let first = first.unwrap_or(i64::MAX);
-        if first <= from {
+        if first == from {
             return Ok(None);
         }
         // Nothing is missing where the hours of these days are all that the days have.
-        let (begin, end) = (calendar.date(from), calendar.next(calendar.date(first)));
+        let days = (calendar.date(from), calendar.next(calendar.date(first)));
+        let hours = (calendar.midnight(days.0), calendar.midnight(days.1));
         let by_day = Plan {
-            days: (begin, end),
+            days,
             ..Plan::default()
         };
         let by_hour = Plan {
-            hours: [(0, 0), (calendar.midnight(begin), calendar.midnight(end))],
+            hours: [(0, 0), hours],
             ..Plan::default()
         };
         let missing = self.total(tx, &by_day).await? != self.total(tx, &by_hour).await?;
@@ -403,6 +405,7 @@ async fn prepare(tx: &mut Tx, scope: &Scope<'_>, by: UsageBy, from: i64, to: i64
     };
     let calendar: Calendar = Columns::of(&row).parsed().attempt(attempt)?;
     let attempt = || "find the hours that are kept".to_owned();
+    let from = from.clamp(TIMES.0, TIMES.1);
     let since = match by {
         UsageBy::Day => None,
         UsageBy::Hour | UsageBy::Total => scope.hours_since(tx, from, &calendar).await.attempt(attempt)?,

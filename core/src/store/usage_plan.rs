@@ -15,7 +15,7 @@ use super::usage::UsageBy;
 pub(super) const HOUR: i64 = 3_600;
 
 /// What the databases' calendars know: the years 1970 to 9998, so that there is a next day.
-const TIMES: (i64, i64) = (0, 253_370_764_800);
+pub(super) const TIMES: (i64, i64) = (0, 253_370_764_800);
 
 /// A tenant's calendar.
 #[derive(Debug)]
@@ -91,9 +91,8 @@ impl Plan {
     }
 }
 
-/// The rows that make up `[from, to)`, the period widened where need be. Before `hours_since` there are no hours.
+/// The rows that make up `[from, to)`, the period widened where need be; `from` is one of [`TIMES`]. Before `hours_since` there are no hours.
 pub(super) fn plan(by: UsageBy, from: i64, to: i64, hours_since: Option<i64>, calendar: &Calendar) -> Plan {
-    let from = from.clamp(TIMES.0, TIMES.1);
     let to = to.clamp(from + 1, TIMES.1 + 1);
     let whole_days = Plan {
         days: (calendar.date(from), calendar.day_from(to)),
