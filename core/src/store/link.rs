@@ -147,6 +147,17 @@ impl Link<'_> {
         })
     }
 
+    /// Runs a statement that was put together: of names the database itself gave and quoted, never of values.
+    pub(super) async fn execute_made(self, sql: String) -> Result<()> {
+        let sql = sqlx::AssertSqlSafe(sql);
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(connection) => sqlx::query(sql).execute(connection).await.map(drop),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => bounded(sqlx::query(sql).execute(connection)).await.map(drop),
+        }
+    }
+
     /// Hands every row to `take`, without collecting them.
     pub(super) async fn each(
         self,

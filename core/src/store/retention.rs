@@ -6,7 +6,6 @@
 use serde::Serialize;
 
 use super::error::Attempt as _;
-use super::link::Tx;
 use super::sql::{Columns, Row, Sql, params, statements};
 use super::{Result, Store};
 
@@ -43,7 +42,7 @@ statements! {
     SHORT_WAIT { postgres: "SET LOCAL lock_timeout = '2s'" }
     /// Months that were over at $1. The partition of the open sessions has no bounds, and so is none.
     MONTHS {
-        sqlite: "SELECT strftime('%Y-%m', acctstoptime), 'radacct',
+        sqlite: "SELECT strftime('%Y-%m', acctstoptime), NULL,
                 unixepoch(strftime('%Y-%m-01 00:00:00', acctstoptime)),
                 unixepoch(strftime('%Y-%m-01 00:00:00', acctstoptime), '+1 month')
             FROM radacct
@@ -89,10 +88,10 @@ statements! {
     }
 }
 
-/// A month that is over, and the table it is in.
+/// A month that is over, and its table (quoted where need be) if it has one of its own.
 struct Month {
     name: String,
-    table: String,
+    table: Option<String>,
     from: i64,
     to: i64,
 }
@@ -101,7 +100,7 @@ fn month(row: &Row) -> std::result::Result<Month, sqlx::Error> {
     let mut columns = Columns::of(row);
     Ok(Month {
         name: columns.text()?,
-        table: columns.text()?,
+        table: columns.opt_text()?,
         from: columns.number()?,
         to: columns.number()?,
     })
@@ -157,13 +156,13 @@ impl Store {
         let attempt = || "remove old accounting".to_owned();
         let mut removed = Vec::new();
         for month in self.months(keep_from).await? {
-            let (table, from, to) = (month.table.clone(), month.from, month.to);
+            let (table, bounds) = (month.table.clone(), [month.from, month.to]);
             let counted = self.counted(month).await.attempt(attempt)?;
-            if !self.drop_partition(&table).await.attempt(attempt)? {
-                self.delete_in_batches(DELETE_SESSIONS, &[from, to])
-                    .await
-                    .attempt(attempt)?;
+            match table {
+                Some(table) => self.drop_table(&table).await,
+                None => self.delete_in_batches(DELETE_SESSIONS, &bounds).await.map(drop),
             }
+            .attempt(attempt)?;
             tracing::info!(
                 month = counted.month,
                 sessions = counted.sessions,
@@ -223,21 +222,11 @@ impl Store {
         })
     }
 
-    /// True where it was one: SQLite has none.
-    async fn drop_partition(&self, table: &str) -> std::result::Result<bool, sqlx::Error> {
+    async fn drop_table(&self, table: &str) -> std::result::Result<(), sqlx::Error> {
         let mut tx = self.begin().await?;
         tx.link().execute(SHORT_WAIT, &[]).await?;
-        match &mut tx {
-            #[cfg(feature = "sqlite")]
-            Tx::Sqlite(_) => return Ok(false),
-            #[cfg(feature = "postgres")]
-            Tx::Postgres(transaction) => {
-                // The name is quoted as the server quotes it.
-                let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
-                super::link::bounded(sqlx::query(drop).execute(&mut **transaction)).await?;
-            }
-        }
-        tx.commit().await.map(|()| true)
+        tx.link().execute_made(format!("DROP TABLE {table}")).await?;
+        tx.commit().await
     }
 
     /// Each batch is a transaction of its own. The statement's last parameter is how many rows may go.
