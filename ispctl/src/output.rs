@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 
 /// Fields that hold Unix seconds: people see a date.
-const TIMES: [&str; 18] = [
+const TIMES: [&str; 23] = [
     "activation_date",
     "suspension_date",
     "termination_date",
@@ -32,6 +32,11 @@ const TIMES: [&str; 18] = [
     "from",
     "to",
     "older_than",
+    "valid_from",
+    "valid_until",
+    "until",
+    "tier_since",
+    "tier_until",
 ];
 
 /// Fields that hold octets, and such that hold seconds of duration: people see larger units, programs the numbers.

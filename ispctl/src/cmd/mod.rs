@@ -5,6 +5,7 @@ pub(crate) mod key;
 pub(crate) mod migrate;
 pub(crate) mod nas;
 pub(crate) mod plan;
+mod quota;
 mod reseal;
 pub(crate) mod retention;
 mod row;

@@ -3,7 +3,7 @@ use isp_core::plan::Plan;
 use isp_core::store::{Store, SubscriberFilter};
 use isp_core::tenant::Tenant;
 
-use super::{DeleteArgs, NOTHING_TO_SET, new_id};
+use super::{DeleteArgs, NOTHING_TO_SET, new_id, quota};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::field::{self, FieldArgs, Record as _};
@@ -39,6 +39,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         fields: FieldArgs<Plan>,
     },
+    /// What may be used in a period, and what comes after
+    #[command(subcommand)]
+    Quota(quota::Command),
     /// Delete a plan
     Delete {
         /// Name or id
@@ -51,6 +54,7 @@ pub(crate) enum Command {
 pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
     let (store, tenant) = context.store_and_tenant().await?;
     match command {
+        Command::Quota(command) => quota::run(context, command).await?,
         Command::Add { name, id, fields } => {
             let mut plan = Plan {
                 id: id.unwrap_or_else(new_id),

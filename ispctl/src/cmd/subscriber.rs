@@ -11,7 +11,7 @@ use isp_core::tenant::Tenant;
 use serde::Serialize;
 
 use super::plan::find_plan;
-use super::{DeleteArgs, NOTHING_TO_SET, import, new_id, row};
+use super::{DeleteArgs, NOTHING_TO_SET, import, new_id, quota, row};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::field::{self, FieldArgs, Record as _};
@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Add(AddArgs),
     /// List subscribers in order of username
     List(ListArgs),
-    /// Show one subscriber with its raw rows (never its password)
+    /// Show one subscriber with its quotas and raw rows (never its password)
     Show {
         /// Username or id
         user: String,
@@ -40,6 +40,9 @@ pub(crate) enum Command {
     },
     /// Give a subscriber a new password, or none
     Password(NewPasswordArgs),
+    /// More than the plan's quotas allow
+    #[command(subcommand, name = "topup")]
+    TopUp(quota::TopUpCommand),
     /// Rows of radcheck: conditions the server evaluates itself
     #[command(subcommand)]
     Check(row::Command),
@@ -167,6 +170,8 @@ struct View<'a> {
     plan: Option<&'a str>,
     password_configured: bool,
     #[serde(flatten)]
+    quotas: Option<quota::StateView>,
+    #[serde(flatten)]
     rows: Option<Rows>,
 }
 
@@ -197,6 +202,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             Ok(())
         }
         Command::Password(args) => set_password(context, args).await,
+        Command::TopUp(command) => quota::run_topup(context, command).await,
         Command::Check(command) => row::run(context, RowList::Check, command).await,
         Command::Reply(command) => row::run(context, RowList::Reply, command).await,
         Command::Import(args) => import::run(context, &args).await,
@@ -337,6 +343,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<()> {
                 .and_then(|id| plans.get(id))
                 .map(String::as_str),
             password_configured: subscriber.password.is_some(),
+            quotas: None,
             rows: None,
         })
         .collect();
@@ -419,6 +426,7 @@ async fn show(context: &Context, store: &Store, tenant: &Tenant, subscriber: &Su
         subscriber,
         plan: plan.as_ref().map(|plan| plan.name.as_str()),
         password_configured: subscriber.password.is_some(),
+        quotas: Some(quota::state(store, subscriber).await?),
         rows: Some(rows),
     })
 }

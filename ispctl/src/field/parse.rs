@@ -121,6 +121,36 @@ pub(crate) fn moment(text: &str) -> Result<i64, String> {
     instant(text)?.ok_or_else(|| "must not be empty".to_owned())
 }
 
+/// Octets: `5000000000`, `500G` (decimal) or `500Gi` (binary).
+pub(crate) fn octets(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 8] = [
+        ("Ki", 1 << 10),
+        ("Mi", 1 << 20),
+        ("Gi", 1 << 30),
+        ("Ti", 1 << 40),
+        ("k", 1_000),
+        ("M", 1_000_000),
+        ("G", 1_000_000_000),
+        ("T", 1_000_000_000_000),
+    ];
+    amount(text, &UNITS).ok_or_else(|| format!("{text:?} is no number of octets above 0 (or 500M, 10G, 1Ti)"))
+}
+
+/// A time in seconds: `3600`, `90m`, `10h`, `30d`, `2w`.
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 5] = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400), ("w", 604_800)];
+    amount(text, &UNITS).ok_or_else(|| format!("{text:?} is no number of seconds above 0 (or 90m, 10h, 30d)"))
+}
+
+fn amount(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let text = text.trim();
+    let with_unit = |(unit, factor): &(&str, u64)| Some((text.strip_suffix(unit)?, *factor));
+    let (digits, factor) = units.iter().find_map(with_unit).unwrap_or((text, 1));
+    let amount = digits.parse::<u64>().ok()?.checked_mul(factor)?;
+    // The databases' widest number is signed.
+    (1..=i64::MAX.unsigned_abs()).contains(&amount).then_some(amount)
+}
+
 /// JSON, kept as it came.
 pub(crate) fn json(text: &str) -> Result<Option<String>, String> {
     if text.trim().is_empty() {
@@ -256,6 +286,26 @@ mod tests {
         for bad in ["0", "-1", "M", "1.5M", "3G5", "9999999999", "4000G", "é"] {
             assert!(rate(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn amounts_take_units() {
+        for (text, amount) in [
+            ("5000000000", 5_000_000_000),
+            ("500G", 500_000_000_000),
+            ("5Gi", 5 << 30),
+            ("1T", 1_000_000_000_000),
+            (" 7k ", 7_000),
+        ] {
+            assert_eq!(octets(text).unwrap(), amount, "{text}");
+        }
+        for (text, amount) in [("30", 30), ("90m", 5_400), ("10h", 36_000), ("30d", 2_592_000)] {
+            assert_eq!(seconds(text).unwrap(), amount, "{text}");
+        }
+        for bad in ["", "0", "-1", "G", "1.5G", "9999999999T", "10h", "+", "1 G"] {
+            assert!(octets(bad).is_err(), "{bad:?}");
+        }
+        assert!(seconds("10G").is_err());
     }
 
     #[test]

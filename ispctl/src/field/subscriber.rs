@@ -106,6 +106,12 @@ impl Record for Subscriber {
             "Refused as expired from then on",
             |s, text| parse::instant(text).map(|v| s.expiration_date = v),
         ),
+        Field::new(
+            "billing_day",
+            "DAY",
+            "Day of the month from which quotas by the billing day count, 1 (default) to 31",
+            |s, text| parse::number(text, 1..=31).map(|v| s.billing_day = v),
+        ),
         Field::new("customer_id", "ID", "Customer who pays", |s, text| {
             parse::optional(text, 255).map(|v| s.customer_id = v)
         }),
