@@ -14,6 +14,7 @@ mod matrix;
 mod mschap;
 mod outage;
 mod post_auth;
+mod quota;
 mod reply;
 mod username;
 
