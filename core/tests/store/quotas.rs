@@ -27,6 +27,7 @@ on_both_databases!(
     what_refers_to_what,
     tenants_do_not_reach_each_others_quotas,
     a_plan_without_quotas_is_left_alone,
+    use_is_recorded_whatever_becomes_of_the_tier,
 );
 
 const GIB: u64 = 1 << 30;
@@ -524,4 +525,15 @@ async fn a_plan_without_quotas_is_left_alone(db: &Database) {
     assert_eq!(state(db).await, QuotaState::default());
     assert_eq!(words(&mut feed).await, QUIET);
     assert_eq!(db.store.quota_roll(i64::from(u32::MAX)).await.unwrap(), 0);
+}
+
+async fn use_is_recorded_whatever_becomes_of_the_tier(db: &Database) {
+    prepare_with_quota(db).await;
+    db.raw("ALTER TABLE subscriber_tiers RENAME TO elsewhere").await;
+    write(db, &moved(0, 6 * GIB)).await;
+    db.raw("ALTER TABLE elsewhere RENAME TO subscriber_tiers").await;
+    assert_eq!(state(db).await.standings[0].used, 6 * GIB);
+    assert_eq!(effect(db).await, "none");
+    write(db, &moved(1, 6 * GIB)).await;
+    assert_eq!(effect(db).await, "slow");
 }

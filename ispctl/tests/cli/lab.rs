@@ -154,10 +154,6 @@ impl Lab {
         }
     }
 
-    pub(crate) const fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// Write as any other program would.
     pub(crate) fn execute(&self, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());

@@ -175,7 +175,7 @@ impl Batch {
         write(tx, statements::INSERT, &new, None).await?;
         enter(tx, &book).await?;
         let metered = metered(&book, &tenants);
-        quotas::assess(tx, Timestamp::now().as_second(), &metered).await
+        quotas::assess_use(tx, Timestamp::now().as_second(), &metered).await
     }
 }
 

@@ -73,7 +73,7 @@ struct Quotas {
 }
 
 /// Look at these subscribers at `now`, and write the tier of those who come into one, into another or out of it.
-pub(in crate::store) async fn assess<S: Serialize>(tx: &mut Tx, now: i64, subscribers: &[S]) -> Database<()> {
+pub(super) async fn assess<S: Serialize>(tx: &mut Tx, now: i64, subscribers: &[S]) -> Database<()> {
     let cases = cases(tx, now, subscribers).await?;
     if cases.is_empty() {
         return Ok(());

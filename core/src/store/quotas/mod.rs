@@ -8,10 +8,12 @@ mod statements;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tracing::error;
 
-pub(super) use assess::assess;
 #[cfg(test)]
 pub(super) use statements::STATEMENTS;
+
+use assess::assess;
 
 use super::error::{Attempt as _, StoreError};
 use super::link::Tx;
@@ -261,6 +263,26 @@ impl Store {
             let mut tx = self.begin().await.attempt(attempt)?;
             looked_at += roll(&mut tx, now).await.attempt(attempt)?;
             tx.commit().await.attempt(attempt)?;
+        }
+    }
+}
+
+/// Look at those who used something. Their use counts even where no tier can be told from it: that is tried again with
+/// their next record.
+pub(super) async fn assess_use(tx: &mut Tx, now: i64, subscribers: &[&str]) -> Database<()> {
+    if subscribers.is_empty() {
+        return Ok(());
+    }
+    tx.savepoint().await?;
+    match assess(tx, now, subscribers).await {
+        Ok(()) => tx.release_savepoint().await,
+        Err(error) => {
+            tx.rollback_to_savepoint().await?;
+            error!(
+                "the tiers of {} subscribers stay as they were: {error}",
+                subscribers.len()
+            );
+            Ok(())
         }
     }
 }
