@@ -14,6 +14,8 @@ mod harness;
 mod accounting;
 #[path = "store/administration.rs"]
 mod administration;
+#[path = "store/claims.rs"]
+mod claims;
 #[path = "store/connecting.rs"]
 mod connecting;
 #[path = "store/feed.rs"]

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use isp_core::node::{AccountingMode, NodeConfig, NodeError};
+use isp_core::node::{AccountingMode, DatabaseDown, NodeConfig, NodeError, SimultaneousUse};
 use isp_core::secret::Secret;
+use isp_core::store::Silence;
 
 use crate::suggest;
 
@@ -49,10 +50,10 @@ impl Key {
 }
 
 /// Subsections, in the order they are shown.
-pub const SECTIONS: [&CStr; 4] = [c"database", c"snapshot", c"accounting", c"post_auth"];
+pub const SECTIONS: [&CStr; 5] = [c"database", c"snapshot", c"accounting", c"sessions", c"post_auth"];
 
 /// All keys. Those of one section stand together.
-pub const KEYS: [Key; 14] = [
+pub const KEYS: [Key; 20] = [
     Key::new(c"", c"key_file", None),
     Key::new(c"", c"poll_interval", Some(c"0.2")),
     Key::new(c"", c"default_tenant", None),
@@ -71,6 +72,12 @@ pub const KEYS: [Key; 14] = [
     // The server expands its variables in a default as it does in the file.
     Key::new(c"accounting", c"journal", Some(c"${db_dir}/accounting")),
     Key::new(c"accounting", c"journal_max_size", Some(c"4G")),
+    Key::new(c"sessions", c"interim", Some(c"600")),
+    Key::new(c"sessions", c"silent_intervals", Some(c"3")),
+    Key::new(c"sessions", c"simultaneous_use", Some(c"node")),
+    Key::new(c"sessions", c"claim", Some(c"60")),
+    Key::new(c"sessions", c"timeout", Some(c"0.5")),
+    Key::new(c"sessions", c"database_down", Some(c"allow")),
     Key::new(c"post_auth", c"queue", Some(c"65536")),
 ];
 
@@ -133,6 +140,12 @@ pub fn settings(values: &Values<'_>) -> Result<NodeConfig, Fault> {
         timeout,
         journal,
         journal_max_size,
+        interim,
+        silent_intervals,
+        simultaneous_use,
+        claim,
+        claim_timeout,
+        database_down,
         queue,
     ] = *values;
     let snapshot_max_age = seconds("snapshot.max_age", max_age)?;
@@ -149,6 +162,33 @@ pub fn settings(values: &Values<'_>) -> Result<NodeConfig, Fault> {
         accounting_timeout: seconds("accounting.timeout", timeout)?,
         journal: path("accounting.journal", journal)?.unwrap_or_default(),
         journal_max_size: bytes("accounting.journal_max_size", journal_max_size)?,
+        silence: Silence {
+            interim: seconds("sessions.interim", interim)?,
+            intervals: number("sessions.silent_intervals", silent_intervals)?,
+        },
+        simultaneous_use: parse(
+            "sessions.simultaneous_use",
+            simultaneous_use,
+            "must be off, node or strict",
+            |text| match text {
+                "off" => Some(SimultaneousUse::Off),
+                "node" => Some(SimultaneousUse::Node),
+                "strict" => Some(SimultaneousUse::Strict),
+                _ => None,
+            },
+        )?,
+        claim_lifetime: seconds("sessions.claim", claim)?,
+        claim_timeout: seconds("sessions.timeout", claim_timeout)?,
+        database_down: parse(
+            "sessions.database_down",
+            database_down,
+            "must be allow or refuse",
+            |text| match text {
+                "allow" => Some(DatabaseDown::Allow),
+                "refuse" => Some(DatabaseDown::Refuse),
+                _ => None,
+            },
+        )?,
         post_auth_queue: number("post_auth.queue", queue)?,
         verify_cache: number("verify_cache", verify_cache)?,
     };
@@ -332,6 +372,12 @@ mod tests {
             ("accounting.journal_max_size", ["63M", "2T"]),
             ("accounting.journal_max_size", ["-1", "4GB"]),
             ("accounting.journal_max_size", ["", "99999999999T"]),
+            ("sessions.interim", ["59", "86401"]),
+            ("sessions.silent_intervals", ["-1", "101"]),
+            ("sessions.simultaneous_use", ["", "yes"]),
+            ("sessions.claim", ["0", "3601"]),
+            ("sessions.timeout", ["0", "11"]),
+            ("sessions.database_down", ["", "reject"]),
             ("accounting.timeout", ["0", "11"]),
             ("accounting.timeout", ["-1", "soon"]),
             ("post_auth.queue", ["0", "10000001"]),

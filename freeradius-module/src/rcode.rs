@@ -43,6 +43,8 @@ pub const fn of_refusal(reason: Reason) -> RCode {
         | Reason::PasswordUnreadable
         | Reason::CheckMismatch
         | Reason::BadAttribute
+        | Reason::TooManySessions
+        | Reason::SessionsUnknown
         | Reason::RejectedElsewhere => RCode::Reject,
         Reason::MalformedRequest => RCode::Invalid,
         Reason::SnapshotStale | Reason::Busy | Reason::InternalError => RCode::Fail,

@@ -3,6 +3,7 @@
 pub mod journal;
 pub mod octets;
 pub mod period;
+pub mod presence;
 pub mod quota;
 pub mod session;
 pub mod usage;

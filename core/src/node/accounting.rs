@@ -1,7 +1,6 @@
 //! When an accounting packet may be answered: once its record is in the journal, or in the database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as blocking;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio::task::JoinHandle;
 use tracing::error;
 
 use super::link::Link;
+use super::stall::{Stall, Waited};
 use crate::accounting::AccountingRecord;
 use crate::accounting::journal::{Journal, JournalError};
 use crate::store::StoreError;
@@ -37,16 +37,6 @@ pub enum AccountingError {
 }
 
 type Waiting = (AccountingRecord, blocking::SyncSender<Result<(), String>>);
-
-/// Whether a record last took longer than a packet may wait.
-///
-/// While it does, one record at a time waits and sees whether it is still so. Otherwise every worker thread of the server
-/// would come to wait here, and logins with them.
-#[derive(Debug, Default)]
-struct Stall {
-    stalled: AtomicBool,
-    probing: AtomicBool,
-}
 
 #[derive(Debug)]
 pub(super) struct Accounting {
@@ -89,25 +79,21 @@ impl Accounting {
 
     /// Keep a record; returns once it is safe.
     pub(super) fn keep(&self, record: AccountingRecord, limit: Duration) -> Result<(), AccountingError> {
-        let stalled = self.stall.stalled.load(Ordering::Relaxed);
-        if stalled && self.stall.probing.swap(true, Ordering::AcqRel) {
-            return Err(AccountingError::Busy);
-        }
-        let outcome = match &self.keeper {
-            Keeper::Journal(journal) => journal.append(&record, limit).map_err(AccountingError::from),
-            Keeper::Database { queue, .. } => wait_for_database(queue, record, limit),
-        };
-        match outcome {
-            Ok(()) if stalled => self.stall.stalled.store(false, Ordering::Relaxed),
-            Err(AccountingError::Timeout(_) | AccountingError::Journal(JournalError::Timeout(_))) => {
-                self.stall.stalled.store(true, Ordering::Relaxed);
-            }
-            _ => {}
-        }
-        if stalled {
-            self.stall.probing.store(false, Ordering::Release);
-        }
-        outcome
+        let kept = self.stall.guard(|| {
+            let outcome = match &self.keeper {
+                Keeper::Journal(journal) => journal.append(&record, limit).map_err(AccountingError::from),
+                Keeper::Database { queue, .. } => wait_for_database(queue, record, limit),
+            };
+            let waited = match &outcome {
+                Ok(()) => Waited::Answered,
+                Err(AccountingError::Timeout(_) | AccountingError::Journal(JournalError::Timeout(_))) => {
+                    Waited::TooLong
+                }
+                Err(_) => Waited::Neither,
+            };
+            (outcome, waited)
+        });
+        kept.unwrap_or(Err(AccountingError::Busy))
     }
 
     /// Write what waits; nothing is kept from here on.

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::accounting::journal::JournalConfig;
 use crate::secret::Secret;
+use crate::store::Silence;
+
+use super::admission::{DatabaseDown, SimultaneousUse};
 
 /// What an accounting packet waits for before it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,15 @@ pub struct NodeConfig {
     pub journal: PathBuf,
     /// Bytes of records not applied yet past which accounting packets are not answered any more.
     pub journal_max_size: u64,
+    /// When a session counts as ended though nobody said so.
+    pub silence: Silence,
+    pub simultaneous_use: SimultaneousUse,
+    /// In strict mode.
+    pub database_down: DatabaseDown,
+    /// How long a login may wait for the database in strict mode.
+    pub claim_timeout: Duration,
+    /// How long an accepted login holds a place before its session begins.
+    pub claim_lifetime: Duration,
     /// Rows of `radpostauth` that may wait to be written before further ones are dropped (and counted).
     pub post_auth_queue: usize,
     /// Successful verifications of slow hashes to remember.
@@ -61,6 +73,11 @@ impl Default for NodeConfig {
             accounting_timeout: Duration::from_secs(2),
             journal: PathBuf::new(),
             journal_max_size: JournalConfig::default().max_size,
+            silence: Silence::default(),
+            simultaneous_use: SimultaneousUse::Node,
+            database_down: DatabaseDown::Allow,
+            claim_timeout: Duration::from_millis(500),
+            claim_lifetime: Duration::from_secs(60),
             post_auth_queue: 65_536,
             verify_cache: 100_000,
         }
@@ -145,6 +162,33 @@ impl NodeConfig {
             self.journal_max_size,
             64 << 20..=1 << 40,
             "must be from 64M to 1T",
+        )?;
+        within_time(
+            "sessions.interim",
+            self.silence.interim,
+            60_000,
+            86_400_000,
+            "must be from 60 seconds to 1 day",
+        )?;
+        within(
+            "sessions.silent_intervals",
+            self.silence.intervals,
+            0..=100,
+            "must be from 0 (never) to 100",
+        )?;
+        within_time(
+            "sessions.timeout",
+            self.claim_timeout,
+            10,
+            10_000,
+            "must be from 0.01 to 10 seconds",
+        )?;
+        within_time(
+            "sessions.claim",
+            self.claim_lifetime,
+            1_000,
+            3_600_000,
+            "must be from 1 second to 1 hour",
         )?;
         within(
             "post_auth.queue",

@@ -5,13 +5,16 @@
 //! if so set), and the applier brings it from there to the database.
 
 mod accounting;
+mod admission;
 mod applier;
 mod config;
 mod follower;
 mod intake;
 mod link;
 mod report;
+mod stall;
 mod state;
+mod upkeep;
 mod writer;
 
 use std::net::IpAddr;
@@ -23,6 +26,7 @@ use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
 pub use accounting::AccountingError;
+pub use admission::{DatabaseDown, Login, SimultaneousUse};
 pub use config::{AccountingMode, ConfigFault, NodeConfig};
 
 use crate::accounting::journal::{Journal, JournalConfig, JournalError, Reader};
@@ -35,8 +39,10 @@ use crate::secret::{KeyRing, Secret, SecretError};
 use crate::snapshot::{Entry, Found, Missing, StoredSecret};
 use crate::subscriber::RawRow;
 use accounting::Accounting;
+use admission::Admission;
 use state::State;
 pub use state::Status;
+use upkeep::Upkeep;
 use writer::Outcomes;
 
 /// What the packet says.
@@ -102,6 +108,8 @@ pub struct Node {
     state: Arc<State>,
     outcomes: Outcomes,
     accounting: Accounting,
+    admission: Admission,
+    upkeep: Upkeep,
     applier: Option<applier::Handle>,
     reporter: report::Handle,
     follower: follower::Handle,
@@ -155,6 +163,8 @@ impl Node {
             }
             None => (Accounting::in_database(runtime.handle(), &link), None),
         };
+        let admission = Admission::new(&config, runtime.handle(), &link);
+        let upkeep = Upkeep::spawn(runtime.handle(), &config, &link, admission.presence());
         let reporter = report::spawn(runtime.handle(), &config, &link, &state, accounting.journal());
         Ok(Self {
             verified: VerifyCache::new(config.verify_cache)?,
@@ -163,6 +173,8 @@ impl Node {
             state,
             outcomes,
             accounting,
+            admission,
+            upkeep,
             applier,
             reporter,
             follower,
@@ -307,6 +319,27 @@ impl Node {
         }
     }
 
+    /// Let a login in that is right otherwise, if the subscriber has fewer sessions than it may have. In strict mode it
+    /// waits for the database, bounded; otherwise never.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn admit(&self, login: &Login<'_>) -> Result<(), Refusal> {
+        let found = {
+            let snapshot = self.state.snapshot();
+            let view = snapshot.view();
+            std::str::from_utf8(login.user_name)
+                .ok()
+                .and_then(|name| view.find(login.source, self.default_tenant(), name).ok())
+                .and_then(|found| {
+                    let entry = found.entry().ok()?;
+                    Some((entry.id(), entry.facts.simultaneous_use))
+                })
+        };
+        // Whoever is let in without being known here is let in by another module.
+        found.map_or(Ok(()), |(id, limit)| self.admission.admit(&id, limit, login))
+    }
+
     /// Queue a row of `radpostauth`. Never waits; a row that finds the queue full is counted and dropped.
     pub fn post_auth(&self, record: PostAuthRecord) {
         self.outcomes.post_auth(record);
@@ -317,6 +350,7 @@ impl Node {
     /// # Errors
     /// The record may be lost; the packet must not be answered.
     pub fn accounting(&self, record: AccountingRecord) -> Result<(), AccountingError> {
+        self.admission.hear(&record, crate::clock::unix_now());
         self.accounting.keep(record, self.config.accounting_timeout)
     }
 
@@ -336,6 +370,7 @@ impl Node {
             runtime,
             outcomes,
             accounting,
+            upkeep,
             applier,
             reporter,
             follower,
@@ -351,7 +386,7 @@ impl Node {
         // Inside the runtime: the timer needs it.
         let _ = runtime.block_on(async {
             tokio::time::timeout(limit, async {
-                tokio::join!(outcomes.finish(), records, follower.finish())
+                tokio::join!(outcomes.finish(), records, upkeep.finish(), follower.finish())
             })
             .await
         });

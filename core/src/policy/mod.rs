@@ -44,6 +44,8 @@ pub struct SubscriberFacts {
     /// Seconds; override the plan's.
     pub session_timeout: Option<u32>,
     pub idle_timeout: Option<u32>,
+    /// Sessions it may have at once; 0 = any number. Counted when the login is accepted, not decided here.
+    pub simultaneous_use: u32,
     /// Unix seconds.
     pub activation_date: Option<i64>,
     pub expiration_date: Option<i64>,

@@ -32,6 +32,10 @@ pub enum Reason {
     BadAttribute,
     /// The snapshot is older than the configured limit.
     SnapshotStale,
+    /// The subscriber has as many sessions as it may have.
+    TooManySessions,
+    /// How many sessions the subscriber has cannot be found out, and the setting is to refuse then.
+    SessionsUnknown,
     /// Another module, or the server itself, refused.
     RejectedElsewhere,
     /// More slow verifications at once than the machine can take; no verdict on the password.
@@ -41,7 +45,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::MalformedRequest,
         Self::UnknownNas,
         Self::TenantDisabled,
@@ -61,6 +65,8 @@ impl Reason {
         Self::CheckMismatch,
         Self::BadAttribute,
         Self::SnapshotStale,
+        Self::TooManySessions,
+        Self::SessionsUnknown,
         Self::RejectedElsewhere,
         Self::Busy,
         Self::InternalError,
@@ -89,6 +95,8 @@ impl Reason {
             Self::CheckMismatch => "check_mismatch",
             Self::BadAttribute => "bad_attribute",
             Self::SnapshotStale => "snapshot_stale",
+            Self::TooManySessions => "too_many_sessions",
+            Self::SessionsUnknown => "sessions_unknown",
             Self::RejectedElsewhere => "rejected_elsewhere",
             Self::Busy => "busy",
             Self::InternalError => "internal_error",

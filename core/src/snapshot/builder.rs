@@ -167,6 +167,7 @@ pub(crate) fn pack(
             inner_vlan_id: subscriber.inner_vlan_id,
             session_timeout: subscriber.session_timeout,
             idle_timeout: subscriber.idle_timeout,
+            simultaneous_use: subscriber.simultaneous_use,
             activation_date: subscriber.activation_date,
             expiration_date: subscriber.expiration_date,
         },

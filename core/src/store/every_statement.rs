@@ -9,6 +9,7 @@ use super::sql::Sql;
 fn all() -> Vec<(&'static str, Sql)> {
     [
         super::accounting::STATEMENTS,
+        super::claims::STATEMENTS,
         super::feed::STATEMENTS,
         super::link::STATEMENTS,
         super::load::STATEMENTS,

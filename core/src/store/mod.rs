@@ -6,6 +6,7 @@
 //! | `load`, `feed` | what a node reads: the whole base, then what changed |
 //! | `records`, `accounting` | what a node writes |
 //! | `silence` | what a node closes |
+//! | `claims` | how many sessions a subscriber has, over all nodes |
 //! | `quotas` | quotas of plans, top-ups, and the tier of a subscriber |
 //! | `import` | subscribers in bulk |
 //! | `secrets` | passwords and NAS secrets, to be sealed anew |
@@ -29,6 +30,7 @@ use crate::tenant::Tenant;
 
 mod accounting;
 mod address;
+mod claims;
 mod error;
 #[cfg(test)]
 mod every_statement;
@@ -60,6 +62,7 @@ mod usage_plan;
 mod whohad;
 
 pub use address::{AddressError, SessionAddress};
+pub use claims::SessionClaim;
 pub use error::StoreError;
 pub use feed::ChangeFeed;
 pub use import::{ImportError, SubscriberImport};

@@ -28,6 +28,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0006_change_feed",
     "0007_accounting",
     "0008_quotas",
+    "0009_session_claims",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -40,6 +41,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0006_change_feed",
     "0007_accounting",
     "0008_quotas",
+    "0009_session_claims",
 );
 
 statements! {

@@ -14,8 +14,19 @@ const BATCH: i64 = 2_000;
 pub struct Silence {
     /// How often a NAS reports, where its own reports do not show it.
     pub interim: Duration,
-    /// So many times that without a report.
+    /// So many times that without a report; 0 = no silence is too long.
     pub intervals: u32,
+}
+
+impl Silence {
+    /// How long a session may go without a report, where its NAS reports as expected; a day where none is too long.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        if self.intervals == 0 {
+            return Duration::from_secs(86_400);
+        }
+        self.interim.saturating_mul(self.intervals)
+    }
 }
 
 impl Default for Silence {

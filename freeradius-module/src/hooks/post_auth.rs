@@ -1,6 +1,7 @@
 //! The outcome of an Access-Request, for `radpostauth`.
 
 use isp_core::accounting::PostAuthRecord;
+use isp_core::node::Login;
 use isp_core::password::AuthMethod;
 use isp_core::policy::{Reason, Refusal};
 
@@ -14,8 +15,18 @@ use crate::rcode::RCode;
 /// Stock modules that verify a password, as Module-Failure-Message names them.
 const AUTHENTICATING: [&str; 5] = ["pap", "chap", "mschap", "digest", "eap"];
 
-/// Queue the row. Nothing is waited for.
+/// Take a place for the session, and queue the row. Nothing is waited for but, where sessions are counted strictly, the
+/// database.
 pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
+    if request.outcome() == Outcome::Accept
+        && let Err(refusal) = admit(instance, request)
+    {
+        let [user_name] = request.find(List::Request, [Name::UserName]);
+        let user_name = user_name.map_or_else(Vec::new, |name| name.bytes.to_owned());
+        refuse(&instance.refusals, request, &user_name, &refusal);
+        // The server makes it an Access-Reject, and calls Post-Auth-Type REJECT: the row is written there.
+        return RCode::Reject;
+    }
     let [user_name, nas_ipv4, nas_ipv6, called, calling, class] = request.find(
         List::Request,
         [
@@ -52,6 +63,34 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
         say(instance, request, reason);
     }
     RCode::Ok
+}
+
+/// Simultaneous use. What is inside a tunnel comes here once, with the name that counts.
+fn admit(instance: &Instance, request: &impl Request) -> Result<(), Refusal> {
+    let [user_name, nas_ipv4, nas_ipv6, calling, port_id, port] = request.find(
+        List::Request,
+        [
+            Name::UserName,
+            Name::NasIpAddress,
+            Name::NasIpv6Address,
+            Name::CallingStationId,
+            Name::NasPortId,
+            Name::NasPort,
+        ],
+    );
+    let source = request.source();
+    let calling = calling.map(Value::text);
+    let port = port_id
+        .map(Value::text)
+        .or_else(|| port.map(|port| port.integer.to_string()));
+    instance.node.admit(&Login {
+        source,
+        user_name: user_name.map_or(b"", |name| name.bytes),
+        calling_station_id: calling.as_deref(),
+        nas_ip_address: nas_address(nas_ipv4, nas_ipv6).or(source),
+        nas_port_id: port.as_deref(),
+        now: now(),
+    })
 }
 
 /// Others refuse in words of their own: add the reason code to them, where it has not been said in this request.

@@ -101,7 +101,8 @@ macro_rules! section {
 section!(DATABASE, 0);
 section!(SNAPSHOT, 1);
 section!(ACCOUNTING, 2);
-section!(POST_AUTH, 3);
+section!(SESSIONS, 3);
+section!(POST_AUTH, 4);
 
 const TOP_KEYS: usize = count(c"");
 
@@ -112,6 +113,7 @@ pub(super) static TABLE: Table<{ TOP_KEYS + SECTIONS.len() + 1 }> = {
         DATABASE.as_ptr(),
         SNAPSHOT.as_ptr(),
         ACCOUNTING.as_ptr(),
+        SESSIONS.as_ptr(),
         POST_AUTH.as_ptr(),
     ];
     let mut index = 0;

@@ -16,6 +16,7 @@ mod outage;
 mod post_auth;
 mod quota;
 mod reply;
+mod simultaneous;
 mod username;
 
 use std::time::Duration;

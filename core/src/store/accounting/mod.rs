@@ -18,7 +18,7 @@ use super::error::Attempt as _;
 use super::link::Tx;
 use super::records::storable;
 use super::sql::{Columns, Sql, params};
-use super::{Result, Store, quotas};
+use super::{Result, Store, claims, quotas};
 use crate::accounting::session::{Session, Sessions, event_time};
 use crate::accounting::usage::{Book, Used};
 use crate::accounting::{AccountingRecord, AcctStatusType};
@@ -82,7 +82,7 @@ async fn record(tx: &mut Tx, records: &[AccountingRecord]) -> Database<()> {
         sessions.for_each(|record| batch.take(record));
         batch.write(tx, since).await?;
     }
-    Ok(())
+    claims::settle(tx, records).await
 }
 
 /// The sessions that the records of a batch are of.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::accounting::octets::{Octets, Trail};
+use crate::accounting::presence::mac;
 use crate::accounting::session::{Details, Session, Stop};
 use crate::store::records::{opt_storable, storable};
 use crate::store::sql::{Columns, Row as DatabaseRow};
@@ -19,16 +20,6 @@ pub(super) fn time(at: i64) -> Option<Timestamp> {
 /// SQL has no unsigned 64-bit integer.
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// A Calling-Station-Id that is a MAC address, in whatever notation, as twelve hex digits.
-fn mac(station: &str) -> Option<String> {
-    let digits: String = station
-        .chars()
-        .filter(|c| !matches!(c, ':' | '-' | '.'))
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    (digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_hexdigit())).then_some(digits)
 }
 
 fn trail(octets: &Octets) -> Option<String> {

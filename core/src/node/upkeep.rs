@@ -1,0 +1,104 @@
+//! What a node does about once a minute, whoever else does it too: ends sessions that fell silent, forgets what is over,
+//! makes room for the next month.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{debug, error, info};
+
+use super::NodeConfig;
+use super::link::Link;
+use crate::accounting::presence::Presence;
+use crate::clock::unix_now;
+use crate::store::{Silence, StoreError};
+
+const EVERY: Duration = Duration::from_secs(60);
+/// How soon after the start, and again until it worked, the sessions others know of are read.
+const LEARN_AGAIN: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Upkeep {
+    pub(super) fn spawn(
+        runtime: &tokio::runtime::Handle,
+        config: &NodeConfig,
+        link: &Arc<Link>,
+        presence: Option<&Arc<Presence>>,
+    ) -> Self {
+        let (stop, mut stopping) = watch::channel(false);
+        let mut work = Work {
+            link: Arc::clone(link),
+            silence: config.silence,
+            unlearned: presence.cloned(),
+            presence: presence.cloned(),
+        };
+        let task = runtime.spawn(async move {
+            loop {
+                work.round().await;
+                let pause = if work.unlearned.is_some() { LEARN_AGAIN } else { EVERY };
+                if tokio::time::timeout(pause, stopping.changed()).await.is_ok() {
+                    return;
+                }
+            }
+        });
+        Self { stop, task }
+    }
+
+    pub(super) async fn finish(self) {
+        let _ = self.stop.send(true);
+        // A statement it waits for may take long, and none of them matters now.
+        self.task.abort();
+        if let Err(why) = self.task.await
+            && !why.is_cancelled()
+        {
+            error!("upkeep ended badly: {why}");
+        }
+    }
+}
+
+struct Work {
+    link: Arc<Link>,
+    silence: Silence,
+    presence: Option<Arc<Presence>>,
+    /// Sessions that began before this node did have not been read yet.
+    unlearned: Option<Arc<Presence>>,
+}
+
+impl Work {
+    async fn round(&mut self) {
+        let now = unix_now();
+        if let Some(presence) = &self.presence {
+            presence.prune(now);
+        }
+        // While the database is away others say so; it is tried again in the next round.
+        if let Err(why) = self.database(now).await {
+            debug!("upkeep: {why}");
+        }
+    }
+
+    async fn database(&mut self, now: i64) -> Result<(), StoreError> {
+        let store = self.link.store().await?;
+        if let Some(presence) = &self.unlearned {
+            let patience = i64::try_from(self.silence.patience().as_secs()).unwrap_or(i64::MAX);
+            let sessions = store.sessions_heard_since(now.saturating_sub(patience)).await?;
+            presence.learn(sessions, now);
+            self.unlearned = None;
+        }
+        if self.silence.intervals > 0 {
+            let closed = store.close_silent(&self.silence, now).await?;
+            if closed > 0 {
+                info!("{closed} sessions closed that were not heard of for too long");
+            }
+        }
+        store.radacct_upkeep(now).await?;
+        store.expire_claims(now).await?;
+        store.quota_roll(now).await?;
+        Ok(())
+    }
+}

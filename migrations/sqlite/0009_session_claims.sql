@@ -1,0 +1,12 @@
+-- Accepted logins whose sessions are not known yet, for servers that count a subscriber's sessions together.
+--
+-- A device has one claim at most. It counts until it expires or its session is known, whichever is first.
+
+CREATE TABLE session_claims (
+    subscriber_id TEXT NOT NULL,
+    device        TEXT NOT NULL,
+    made_at       TEXT NOT NULL,
+    expires_at    TEXT NOT NULL,
+    PRIMARY KEY (subscriber_id, device)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX session_claims_expires_idx ON session_claims (expires_at);
