@@ -4,16 +4,45 @@
 //! ([`Pace::Rate`]) sends on a schedule whatever the server does and finds its latency, counted from the instant a
 //! request was due, so that a stall is charged to every request it delayed.
 
-mod packet;
+mod login;
 mod worker;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
+use isp_core::radius::{EncodeError, Request, SharedSecret};
+use login::{Exchange, Logins};
 use worker::Worker;
 
 use crate::error::{Error, Result};
+
+/// What the server must say, and said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Or an Accounting-Response.
+    Accept,
+    Reject,
+}
+
+/// What is asked, and what is the right answer. Buffers are the caller's, to be used again: the generator shares the
+/// machine with the server it measures.
+pub(crate) trait Traffic: Send {
+    /// What a request is about, until it is answered.
+    type About: Copy + Send;
+
+    /// Write the next request into `packet`; `None` = there is nothing to ask until something is answered.
+    fn ask(
+        &mut self,
+        identifier: u8,
+        random: &mut Rng,
+        packet: &mut Vec<u8>,
+    ) -> std::result::Result<Option<(Request, Self::About)>, EncodeError>;
+
+    /// Judge an answer; `Err` = what is wrong with it.
+    fn judge(&mut self, request: &Request, answer: &[u8], about: Self::About) -> std::result::Result<Verdict, String>;
+}
 
 /// When requests are sent.
 #[derive(Debug, Clone, Copy)]
@@ -146,9 +175,28 @@ struct Schedule {
     end: Instant,
 }
 
-/// Run a load. `at_edges` is called when counting begins and when it ends, to sample what the server used meanwhile.
-pub(crate) fn run(config: &LoadConfig, mut at_edges: impl FnMut()) -> Result<Outcome> {
-    let threads = config.threads.max(1);
+/// Run a load of logins. `at_edges` is called when counting begins and when it ends, to sample what the server used
+/// meanwhile.
+pub(crate) fn run(config: &LoadConfig, at_edges: impl FnMut()) -> Result<Outcome> {
+    let secret = SharedSecret::new(&config.secret).map_err(|e| Error::Setup(e.to_string()))?;
+    let logins = (0..config.threads.max(1)).map(|_| Logins {
+        exchange: Exchange {
+            secret: secret.clone(),
+            message_authenticator: config.message_authenticator,
+        },
+        users: config.users,
+        wrong_passwords: config.wrong_passwords,
+    });
+    run_traffic(config, logins.collect(), at_edges).map(|(outcome, _)| outcome)
+}
+
+/// Run a load of any kind, a thread for each of `traffic`.
+pub(crate) fn run_traffic<T: Traffic>(
+    config: &LoadConfig,
+    traffic: Vec<T>,
+    mut at_edges: impl FnMut(),
+) -> Result<(Outcome, Vec<T>)> {
+    let threads = u32::try_from(traffic.len()).unwrap_or(u32::MAX);
     let start = Instant::now();
     let counted = start + config.warm_up;
     let schedule = Schedule {
@@ -156,13 +204,16 @@ pub(crate) fn run(config: &LoadConfig, mut at_edges: impl FnMut()) -> Result<Out
         counted,
         end: counted + config.duration,
     };
-    let workers = (0..threads)
-        .map(|n| Worker::new(config, schedule, n, threads))
+    let workers = traffic
+        .into_iter()
+        .zip(0..)
+        .map(|(traffic, n)| Worker::new(traffic, config, schedule, n, threads))
         .collect::<Result<Vec<_>>>()?;
     let mut outcome = Outcome {
         elapsed: config.duration,
         ..Outcome::default()
     };
+    let mut used = Vec::new();
     std::thread::scope(|scope| {
         let running: Vec<_> = workers
             .into_iter()
@@ -176,12 +227,14 @@ pub(crate) fn run(config: &LoadConfig, mut at_edges: impl FnMut()) -> Result<Out
             let part = thread
                 .join()
                 .map_err(|_| Error::Setup("a load thread died".to_owned()))?;
-            outcome.merge(part?);
+            let (part, traffic) = part?;
+            outcome.merge(part);
+            used.push(traffic);
         }
-        Ok(())
+        Ok::<_, Error>(())
     })?;
     outcome.latencies.sort_unstable();
-    Ok(outcome)
+    Ok((outcome, used))
 }
 
 #[cfg(test)]

@@ -5,14 +5,12 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use isp_core::radius::{Code, Request, SharedSecret};
+use isp_core::radius::{Code, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
-use super::packet::{Exchange, Verdict};
-use super::{LoadConfig, Outcome, Pace, Schedule};
+use super::{LoadConfig, Outcome, Pace, Schedule, Traffic, Verdict};
 use crate::error::{Error, Result};
-use crate::population::Member;
 
 /// How often overdue requests are looked for.
 const SCAN: Duration = Duration::from_millis(20);
@@ -27,10 +25,9 @@ const EXAMPLES: usize = 5;
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// A request, or room for one: one Identifier of one socket.
-struct Slot {
-    outstanding: bool,
-    member: Member,
-    expected: Verdict,
+struct Slot<About> {
+    /// What it is about, while it is outstanding.
+    about: Option<About>,
     request: Request,
     /// Latency counts from here.
     due: Instant,
@@ -39,10 +36,10 @@ struct Slot {
     packet: Vec<u8>,
 }
 
-pub(super) struct Worker {
-    exchange: Exchange,
+pub(super) struct Worker<T: Traffic> {
+    traffic: T,
     sockets: Vec<UdpSocket>,
-    slots: Vec<Slot>,
+    slots: Vec<Slot<T::About>>,
     /// Oldest first: an Identifier rests as long as possible before it is used again, so that the server has forgotten it.
     free: VecDeque<usize>,
     /// Slots of retransmitted requests, whose second answer may still come, until the instant given.
@@ -54,25 +51,21 @@ pub(super) struct Worker {
     next_due: Instant,
     next_scan: Instant,
     schedule: Schedule,
-    users: u32,
     timeout: Duration,
     retries: u32,
-    wrong_passwords: f64,
     random: fastrand::Rng,
     outcome: Outcome,
 }
 
-impl Worker {
+impl<T: Traffic> Worker<T> {
     /// Thread `index` of `threads`, with that share of the configured window or rate.
-    pub(super) fn new(config: &LoadConfig, schedule: Schedule, index: u32, threads: u32) -> Result<Self> {
+    pub(super) fn new(traffic: T, config: &LoadConfig, schedule: Schedule, index: u32, threads: u32) -> Result<Self> {
         let sockets = (0..config.sockets.max(1))
             .map(|_| connect(config.server))
             .collect::<Result<Vec<_>>>()?;
-        let slots: Vec<Slot> = (0..sockets.len() * 256)
+        let slots: Vec<Slot<T::About>> = (0..sockets.len() * 256)
             .map(|_| Slot {
-                outstanding: false,
-                member: Member(0),
-                expected: Verdict::Accept,
+                about: None,
                 request: Request {
                     code: Code::ACCESS_REQUEST,
                     identifier: 0,
@@ -85,10 +78,7 @@ impl Worker {
             })
             .collect();
         Ok(Self {
-            exchange: Exchange {
-                secret: SharedSecret::new(&config.secret).map_err(|e| Error::Setup(e.to_string()))?,
-                message_authenticator: config.message_authenticator,
-            },
+            traffic,
             free: (0..slots.len()).collect(),
             resting: VecDeque::new(),
             sockets,
@@ -104,16 +94,15 @@ impl Worker {
             next_due: schedule.start,
             next_scan: schedule.start + SCAN,
             schedule,
-            users: config.users,
             timeout: config.timeout,
             retries: config.retries,
-            wrong_passwords: config.wrong_passwords,
             random: fastrand::Rng::with_seed(config.seed.wrapping_mul(1_000).wrapping_add(index.into())),
             outcome: Outcome::default(),
         })
     }
 
-    pub(super) fn run(mut self) -> Result<Outcome> {
+    /// The traffic comes back, for what it knows of the answers.
+    pub(super) fn run(mut self) -> Result<(Outcome, T)> {
         loop {
             self.receive()?;
             let now = Instant::now();
@@ -124,7 +113,7 @@ impl Worker {
             if now < self.schedule.end {
                 self.send_due(now)?;
             } else if self.outstanding == 0 {
-                return Ok(self.outcome);
+                return Ok((self.outcome, self.traffic));
             }
             self.wait(now)?;
         }
@@ -151,27 +140,28 @@ impl Worker {
         let id = answer.get(1).copied().unwrap_or_default();
         let index = usize::from(id) * self.sockets.len() + socket;
         let slot = &mut self.slots[index];
-        if !slot.outstanding {
+        let Some(about) = slot.about else {
             self.outcome.duplicates += 1;
             return;
-        }
-        if let Err(wrong) = self.exchange.judge(&slot.request, answer, slot.member, slot.expected) {
-            self.outcome.wrong += 1;
-            if self.outcome.wrong_examples.len() < EXAMPLES {
-                self.outcome
-                    .wrong_examples
-                    .push(format!("{}: {wrong}", slot.member.username_text()));
-            }
-        } else {
-            self.outcome.answered += 1;
-            let now = Instant::now();
-            if (self.schedule.counted..self.schedule.end).contains(&now) {
-                match slot.expected {
-                    Verdict::Accept => self.outcome.accepts += 1,
-                    Verdict::Reject => self.outcome.rejects += 1,
+        };
+        match self.traffic.judge(&slot.request, answer, about) {
+            Err(wrong) => {
+                self.outcome.wrong += 1;
+                if self.outcome.wrong_examples.len() < EXAMPLES {
+                    self.outcome.wrong_examples.push(wrong);
                 }
-                let micros = now.saturating_duration_since(slot.due).as_micros();
-                self.outcome.latencies.push(u32::try_from(micros).unwrap_or(u32::MAX));
+            }
+            Ok(verdict) => {
+                self.outcome.answered += 1;
+                let now = Instant::now();
+                if (self.schedule.counted..self.schedule.end).contains(&now) {
+                    match verdict {
+                        Verdict::Accept => self.outcome.accepts += 1,
+                        Verdict::Reject => self.outcome.rejects += 1,
+                    }
+                    let micros = now.saturating_duration_since(slot.due).as_micros();
+                    self.outcome.latencies.push(u32::try_from(micros).unwrap_or(u32::MAX));
+                }
             }
         }
         self.release(index);
@@ -180,7 +170,7 @@ impl Worker {
     /// The slot's request is over.
     fn release(&mut self, index: usize) {
         let slot = &mut self.slots[index];
-        slot.outstanding = false;
+        slot.about = None;
         self.outstanding -= 1;
         if slot.sent_again == 0 {
             self.free.push_back(index);
@@ -193,7 +183,7 @@ impl Worker {
     fn scan(&mut self, now: Instant) -> Result<()> {
         for index in 0..self.slots.len() {
             let slot = &mut self.slots[index];
-            if !slot.outstanding || now.saturating_duration_since(slot.last_sent) < self.timeout {
+            if slot.about.is_none() || now.saturating_duration_since(slot.last_sent) < self.timeout {
                 continue;
             }
             if slot.sent_again >= self.retries {
@@ -230,28 +220,26 @@ impl Worker {
         Ok(())
     }
 
-    /// Send a new request; false when every Identifier is taken.
+    /// Send a new request; false when every Identifier is taken, or there is nothing to say.
     fn start(&mut self, due: Instant, now: Instant) -> Result<bool> {
         let Some(index) = self.free.pop_front() else {
             return Ok(false);
         };
         let slot = &mut self.slots[index];
-        slot.outstanding = true;
-        slot.member = Member(self.random.u32(0..self.users));
-        slot.expected = if self.random.f64() < self.wrong_passwords {
-            Verdict::Reject
-        } else {
-            Verdict::Accept
+        let identifier = (index / self.sockets.len()) as u8;
+        let asked = self
+            .traffic
+            .ask(identifier, &mut self.random, &mut slot.packet)
+            .map_err(|e| Error::Setup(format!("a request cannot be made: {e}")))?;
+        let Some((request, about)) = asked else {
+            self.free.push_front(index);
+            return Ok(false);
         };
+        slot.request = request;
+        slot.about = Some(about);
         slot.due = due;
         slot.last_sent = now;
         slot.sent_again = 0;
-        let identifier = (index / self.sockets.len()) as u8;
-        let authenticator = self.random.u128(..).to_ne_bytes();
-        slot.request = self
-            .exchange
-            .ask(identifier, &authenticator, slot.member, slot.expected, &mut slot.packet)
-            .map_err(|e| Error::Setup(format!("a request cannot be made: {e}")))?;
         self.outstanding += 1;
         self.send(index)?;
         Ok(true)

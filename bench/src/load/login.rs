@@ -1,19 +1,15 @@
-//! What is asked and what must be answered, checked to the last attribute.
+//! Logins: what is asked and what must be answered, checked to the last attribute.
 
 use isp_core::radius::{AttributeType, Code, EncodeError, Packet, PacketWriter, Request, SharedSecret, VerifyError};
 
+use fastrand::Rng;
+
+use super::{Traffic, Verdict};
 use crate::population::Member;
 
 /// Mikrotik-Rate-Limit: vendor and type (dictionary.mikrotik).
 const MIKROTIK: u32 = 14988;
 const RATE_LIMIT: u8 = 8;
-
-/// What the server must say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Accept,
-    Reject,
-}
 
 /// Why an answer is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +30,45 @@ pub(crate) enum WrongAnswer {
     Unexpected(AttributeType),
 }
 
-/// Makes requests and judges answers. Buffers are the caller's, to be used again: the generator shares the machine with
-/// the server it measures.
+/// Logins of subscribers drawn at random.
+pub(super) struct Logins {
+    pub(super) exchange: Exchange,
+    pub(super) users: u32,
+    /// Share of them that must be rejected.
+    pub(super) wrong_passwords: f64,
+}
+
+impl Traffic for Logins {
+    type About = (Member, Verdict);
+
+    fn ask(
+        &mut self,
+        identifier: u8,
+        random: &mut Rng,
+        packet: &mut Vec<u8>,
+    ) -> Result<Option<(Request, Self::About)>, EncodeError> {
+        let member = Member(random.u32(0..self.users));
+        let expected = if random.f64() < self.wrong_passwords {
+            Verdict::Reject
+        } else {
+            Verdict::Accept
+        };
+        let authenticator = random.u128(..).to_ne_bytes();
+        let request = self
+            .exchange
+            .ask(identifier, &authenticator, member, expected, packet)?;
+        Ok(Some((request, (member, expected))))
+    }
+
+    fn judge(&mut self, request: &Request, answer: &[u8], (member, expected): Self::About) -> Result<Verdict, String> {
+        self.exchange
+            .judge(request, answer, member, expected)
+            .map(|()| expected)
+            .map_err(|wrong| format!("{}: {wrong}", member.username_text()))
+    }
+}
+
+/// Makes requests and judges answers.
 #[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) secret: SharedSecret,
