@@ -227,7 +227,7 @@ pub(crate) fn measure(load: &LoadConfig, server: &Server, workload: Workload) ->
     Ok((outcome, measured))
 }
 
-fn own_cpu_time() -> Duration {
+pub(crate) fn own_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }

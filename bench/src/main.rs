@@ -2,6 +2,7 @@
 //! that serves the generated base.
 #![forbid(unsafe_code)]
 
+mod accounting;
 mod chart;
 mod compare;
 mod contender;
@@ -16,7 +17,7 @@ mod server;
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ struct Cli {
 enum Command {
     /// Compare rlm_rust with the stock modules `files` and `sql`, and measure it with a large base
     Run(RunArgs),
+    /// Compare what rlm_rust takes of accounting with what stock `sql` takes, and with a server that stores nothing
+    Accounting(AccountingArgs),
     /// Put load on a server that serves the generated base, checking every answer
     Load(LoadArgs),
 }
@@ -86,6 +89,46 @@ struct RunArgs {
 }
 
 #[derive(clap::Args)]
+struct AccountingArgs {
+    /// Some seconds in all: shows that the benchmark works and nothing is lost, is held to no figure
+    #[arg(long)]
+    quick: bool,
+    /// The built module [default: librlm_rust.so beside this program]
+    #[arg(long)]
+    module: Option<PathBuf>,
+    /// The server program
+    #[arg(long, env = "FREERADIUS", default_value = "freeradius")]
+    freeradius: PathBuf,
+    /// Lines that report [default: 20000; quick: 500]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(LARGEST)))]
+    lines: Option<u32>,
+    /// Times each contender is measured [default: 3; quick: 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Seconds counted each time [default: 4; quick: 1]
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Worker threads of each server [default: twice the processors]
+    #[arg(long)]
+    threads: Option<u32>,
+    /// Requests outstanding
+    #[arg(long, default_value_t = 256)]
+    window: u32,
+    /// Closed sessions that are in rust's PostgreSQL tables before
+    #[arg(long, default_value_t = 0)]
+    closed: u64,
+    /// Open sessions that are there before
+    #[arg(long, default_value_t = 0)]
+    open: u64,
+    /// Fail where a wanted figure is missed
+    #[arg(long)]
+    strict: bool,
+    /// Where accounting.json goes
+    #[arg(long, default_value = "target/bench")]
+    out: PathBuf,
+}
+
+#[derive(clap::Args)]
 struct LoadArgs {
     /// Address and port of the server
     #[arg(long)]
@@ -128,6 +171,7 @@ struct LoadArgs {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => compare(&args),
+        Command::Accounting(args) => compare_accounting(&args),
         Command::Load(args) => load(&args),
     };
     match done {
@@ -145,13 +189,7 @@ fn compare(args: &RunArgs) -> Result<ExitCode> {
     } else {
         (100_000, 1_000_000, 5, 1.0, 4.0)
     };
-    let module = match &args.module {
-        Some(module) => module.clone(),
-        None => std::env::current_exe()
-            .map_err(|e| Error::io("find where this program is", e))?
-            .with_file_name("librlm_rust.so"),
-    };
-    let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX / 2));
+    let module = built_module(args.module.as_deref())?;
     let mut report = run::run(&run::Options {
         freeradius: args.freeradius.clone(),
         module,
@@ -159,7 +197,7 @@ fn compare(args: &RunArgs) -> Result<ExitCode> {
         users: args.users.unwrap_or(users),
         large: args.large.unwrap_or(large),
         rounds: args.rounds.unwrap_or(rounds),
-        threads: args.threads.unwrap_or(processors * 2),
+        threads: args.threads.unwrap_or_else(twice_the_processors),
         window: args.window,
         warm_up: Duration::from_secs_f64(warm_up),
         duration: Duration::from_secs_f64(args.seconds.unwrap_or(seconds)),
@@ -181,6 +219,50 @@ fn compare(args: &RunArgs) -> Result<ExitCode> {
     }
     if args.strict && (report.lost() > 0 || report.targets.iter().any(|target| !target.met)) {
         eprintln!("bench: a wanted figure was missed or requests were lost");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn built_module(given: Option<&Path>) -> Result<PathBuf> {
+    match given {
+        Some(module) => Ok(module.to_owned()),
+        None => Ok(std::env::current_exe()
+            .map_err(|e| Error::io("find where this program is", e))?
+            .with_file_name("librlm_rust.so")),
+    }
+}
+
+fn twice_the_processors() -> u32 {
+    std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(u32::MAX / 2) * 2)
+}
+
+fn compare_accounting(args: &AccountingArgs) -> Result<ExitCode> {
+    let (lines, rounds, warm_up, seconds) = if args.quick {
+        (500, 1, 0.3, 1.0)
+    } else {
+        (20_000, 3, 1.0, 4.0)
+    };
+    let report = accounting::run(&accounting::Options {
+        freeradius: args.freeradius.clone(),
+        module: built_module(args.module.as_deref())?,
+        lines: args.lines.unwrap_or(lines),
+        rounds: args.rounds.unwrap_or(rounds),
+        threads: args.threads.unwrap_or_else(twice_the_processors),
+        window: args.window,
+        warm_up: Duration::from_secs_f64(warm_up),
+        duration: Duration::from_secs_f64(args.seconds.unwrap_or(seconds)),
+        history: (args.closed, args.open),
+    })?;
+    report.save(&args.out)?;
+    println!("{report}");
+    println!("results: {}", args.out.join("accounting.json").display());
+    if report.faults() > 0 {
+        eprintln!("bench: wrong answers, or something acknowledged that was not in the tables afterwards");
+        return Ok(ExitCode::FAILURE);
+    }
+    if args.strict && !args.quick && report.missed() {
+        eprintln!("bench: a wanted figure was missed");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

@@ -55,18 +55,31 @@ impl Cluster {
 
     /// Rows in a table.
     pub(crate) fn count(&self, database: &str, table: &str) -> Result<u64> {
+        let answer = self.ask(database, &format!("SELECT count(*) FROM {table}"))?;
+        answer
+            .parse()
+            .map_err(|_| Error::Setup(format!("cannot count {table}: {answer}")))
+    }
+
+    /// The one row that answers a query, its columns divided by `|`.
+    pub(crate) fn ask(&self, database: &str, query: &str) -> Result<String> {
         let output = Command::new("psql")
             .args(["--no-psqlrc", "--no-align", "--tuples-only", "--dbname"])
             .arg(self.url(database))
-            .args(["--command", &format!("SELECT count(*) FROM {table}")])
+            .args(["--command", query])
             .output()
             .map_err(|e| Error::io("run psql", e))?;
-        String::from_utf8_lossy(&output.stdout).trim().parse().map_err(|_| {
-            Error::Setup(format!(
-                "cannot count {table}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            ))
-        })
+        if !output.status.success() {
+            let why = String::from_utf8_lossy(&output.stderr);
+            return Err(Error::Setup(format!("{query}: {why}")));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Run a file of SQL.
+    pub(crate) fn run_file(&self, database: &str, file: &Path) -> Result<()> {
+        let script = std::fs::read(file).map_err(|e| Error::io(format!("read {}", file.display()), e))?;
+        self.psql(database, |sql| sql.write_all(&script))
     }
 
     /// Feed a script to psql; any error in it is an error.

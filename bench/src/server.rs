@@ -27,6 +27,8 @@ pub(crate) struct Module {
     pub(crate) section: String,
     /// Whether it writes a row of `radpostauth` for each outcome, when post-auth calls it.
     pub(crate) logs: bool,
+    /// Whether accounting calls it.
+    pub(crate) accounts: bool,
     /// Searched before the server's own module directory.
     pub(crate) library_dir: Option<PathBuf>,
 }
@@ -39,6 +41,8 @@ pub(crate) enum Workload {
     Lookup,
     /// post-auth too, where the outcome is written to `radpostauth`, as the server's default site has it.
     Logged,
+    /// Accounting, where the module takes part in it.
+    Accounting,
 }
 
 impl Workload {
@@ -46,6 +50,7 @@ impl Workload {
         match self {
             Self::Lookup => "lookup",
             Self::Logged => "logged",
+            Self::Accounting => "accounting",
         }
     }
 }
@@ -56,7 +61,7 @@ pub(crate) struct Server {
     child: Child,
     pid: Pid,
     directory: TempDir,
-    ports: [u16; 2],
+    ports: [u16; 3],
     /// From the start of the process to its line "Ready to process requests".
     ready_after: Duration,
 }
@@ -68,7 +73,7 @@ impl Server {
             .prefix("bench-raddb-")
             .tempdir()
             .map_err(|e| Error::io("make a configuration directory", e))?;
-        let ports = [free_port()?, free_port()?];
+        let ports = [free_port()?, free_port()?, free_port()?];
         let write = |name: &str, text: &str| {
             fs::write(directory.path().join(name), text).map_err(|e| Error::io(format!("write {name}"), e))
         };
@@ -126,10 +131,11 @@ impl Server {
     }
 
     pub(crate) fn address(&self, workload: Workload) -> SocketAddr {
-        let [lookup, logged] = self.ports;
+        let [lookup, logged, accounting] = self.ports;
         let port = match workload {
             Workload::Lookup => lookup,
             Workload::Logged => logged,
+            Workload::Accounting => accounting,
         };
         SocketAddr::from((Ipv4Addr::LOCALHOST, port))
     }
@@ -216,14 +222,19 @@ fn free_port() -> Result<u16> {
 }
 
 /// The same for every contender, down to the thread pool: only the module differs.
-fn configuration(directory: &Path, ports: [u16; 2], threads: u32, module: &Module) -> String {
+fn configuration(directory: &Path, ports: [u16; 3], threads: u32, module: &Module) -> String {
     let directory = directory.display();
     let ip = Ipv4Addr::LOCALHOST;
     let Module {
-        name, section, logs, ..
+        name,
+        section,
+        logs,
+        accounts,
+        ..
     } = module;
     let lookup = virtual_server("lookup", ports[0], name, "");
     let logged = virtual_server("logged", ports[1], name, if *logs { name } else { "" });
+    let accounting = accounts.then(|| accounting_server(ports[2], name)).unwrap_or_default();
     format!(
         r#"
 name = radiusd
@@ -266,7 +277,8 @@ modules {{
 {section}
 }}
 {lookup}
-{logged}"#
+{logged}
+{accounting}"#
     )
 }
 
@@ -295,6 +307,31 @@ server {name} {{
 		Post-Auth-Type REJECT {{
 			{post_auth}
 		}}
+	}}
+}}
+"#
+    )
+}
+
+/// Acct-Unique-Session-Id as the stock policy `acct_unique` makes it, for every contender.
+fn accounting_server(port: u16, module: &str) -> String {
+    let ip = Ipv4Addr::LOCALHOST;
+    format!(
+        r#"
+server accounting {{
+	listen {{
+		type = acct
+		ipaddr = {ip}
+		port = {port}
+		recv_buff = 1048576
+	}}
+	preacct {{
+		update request {{
+			&Acct-Unique-Session-Id := "%{{md5:%{{User-Name}},%{{Acct-Session-ID}},%{{%{{NAS-IPv6-Address}}:-%{{NAS-IP-Address}}}},%{{NAS-Identifier}},%{{NAS-Port-ID}},%{{NAS-Port}}}}"
+		}}
+	}}
+	accounting {{
+		{module}
 	}}
 }}
 "#

@@ -17,6 +17,7 @@ pub(crate) fn prepare(directory: &Path, users: u32) -> Result<Module> {
         name: "files",
         section: format!("\tfiles {{\n\t\tfilename = {}\n\t}}\n", path.display()),
         logs: false,
+        accounts: false,
         library_dir: None,
     })
 }

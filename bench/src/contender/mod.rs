@@ -3,6 +3,7 @@
 pub(crate) mod files;
 pub(crate) mod rust;
 pub(crate) mod sql;
+pub(crate) mod stock_sql;
 
 use serde::Serialize;
 

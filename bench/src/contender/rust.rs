@@ -55,19 +55,24 @@ impl Rust {
     /// Make `database` and fill it with the base.
     pub(crate) fn fill(&self, cluster: &Cluster, database: &str, users: u32) -> Result<()> {
         cluster.create(database)?;
+        self.fill_url(&cluster.url(database), users)?;
+        // As autovacuum would have done by the time a base of this size is in service.
+        cluster.psql(database, |sql| writeln!(sql, "VACUUM ANALYZE;"))
+    }
+
+    /// Migrate the database at `url`, an SQLite file or an empty PostgreSQL database, and fill it.
+    pub(crate) fn fill_url(&self, url: &str, users: u32) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| Error::io("start a runtime", e))?;
         runtime
-            .block_on(self.import(&cluster.url(database), users))
-            .map_err(|e| Error::Setup(format!("cannot fill database {database}: {e}")))?;
-        // As autovacuum would have done by the time a base of this size is in service.
-        cluster.psql(database, |sql| writeln!(sql, "VACUUM ANALYZE;"))
+            .block_on(self.import(url, users))
+            .map_err(|e| Error::Setup(format!("cannot fill {url}: {e}")))
     }
 
     async fn import(&self, url: &str, users: u32) -> Result<(), Box<dyn std::error::Error>> {
-        let store = Store::connect(url, 2, false).await?;
+        let store = Store::connect(url, 2, true).await?;
         store.migrate().await?;
         store.tenant_add(&tenant()).await?;
         for plan in &PLANS {
@@ -105,7 +110,7 @@ impl Rust {
         })
     }
 
-    /// An instance that serves the database at `url`, with its copy on disk in `snapshot_file`.
+    /// An instance that serves the database at `url`, with its copy on disk in `snapshot_file` and its journal beside it.
     pub(crate) fn module(&self, url: &str, snapshot_file: &Path) -> Module {
         Module {
             name: "rust",
@@ -129,6 +134,7 @@ impl Rust {
                 journal = snapshot_file.with_extension("journal").display(),
             ),
             logs: true,
+            accounts: true,
             library_dir: Some(self.library_dir.clone()),
         }
     }

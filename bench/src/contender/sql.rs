@@ -63,6 +63,7 @@ pub(crate) fn prepare(cluster: &Cluster, users: u32, threads: u32) -> Result<Mod
         name: "sql",
         section: section(&cluster.conninfo(DATABASE), threads),
         logs: true,
+        accounts: false,
         library_dir: None,
     })
 }

@@ -5,6 +5,7 @@
 //! request was due, so that a stall is charged to every request it delayed.
 
 mod login;
+pub(crate) mod sessions;
 mod worker;
 
 use std::fmt;
