@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use isp_core::accounting::period::Period;
+use isp_core::accounting::quota::{Effect, Metric, Quota, Tier};
 use isp_core::store::SnapshotSink;
 use isp_core::subscriber::{Subscriber, SubscriberRecord};
 
@@ -33,6 +35,19 @@ fn accounting_on_sqlite() {
 #[ignore = "takes minutes, asserts nothing"]
 fn accounting_on_postgres() {
     crate::harness::on_postgres(|db| Box::pin(accounting(db)));
+}
+
+/// The same where every record is of a subscriber who has a quota.
+#[test]
+#[ignore = "takes minutes, asserts nothing"]
+fn metered_accounting_on_sqlite() {
+    crate::harness::on_sqlite(|db| Box::pin(metered_accounting(db)));
+}
+
+#[test]
+#[ignore = "takes minutes, asserts nothing"]
+fn metered_accounting_on_postgres() {
+    crate::harness::on_postgres(|db| Box::pin(metered_accounting(db)));
 }
 
 struct Count(usize);
@@ -144,6 +159,49 @@ async fn accounting(db: &Database) {
     db.store.tenant_add(&tenant("t1")).await.unwrap();
     db.store.plan_add(&plan("p1", "t1")).await.unwrap();
     import(db, 0..SESSIONS).await;
+    fill(db).await;
+    record(db).await;
+}
+
+async fn metered_accounting(db: &Database) {
+    db.store.tenant_add(&tenant("t1")).await.unwrap();
+    db.store.plan_add(&plan("p1", "t1")).await.unwrap();
+    import(db, 0..SESSIONS).await;
+    fill(db).await;
+    let clock = Clock::start();
+    let quota = Quota {
+        id: "q1".to_owned(),
+        tenant_id: "t1".to_owned(),
+        plan_id: "p1".to_owned(),
+        metric: Metric::Total,
+        period: Period::Month,
+        tiers: vec![Tier {
+            threshold: 1 << 50,
+            effect: Effect::Refuse,
+        }],
+    };
+    db.store.quota_add(&quota).await.unwrap();
+    let (wall, cpu) = clock.read();
+    eprintln!("quota of a plan with {SESSIONS} subscribers: {wall:.2} s ({cpu:.2} s of processor)");
+    record(db).await;
+}
+
+/// A month of use.
+async fn fill(db: &Database) {
+    let day = if db.is_sqlite() {
+        "date('now', '-' || n || ' days')"
+    } else {
+        "current_date - n"
+    };
+    let numbers = "WITH RECURSIVE r (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM r WHERE n < 29)";
+    db.raw(&format!(
+        "{numbers} INSERT INTO usage_daily (subscriber_id, day, tenant_id, upload_octets, download_octets, seconds)
+         SELECT id, {day}, tenant_id, 1, 1, 1 FROM subscribers, r"
+    ))
+    .await;
+}
+
+async fn record(db: &Database) {
     for (what, seconds) in [
         ("Start", 0),
         ("Interim-Update", 300),

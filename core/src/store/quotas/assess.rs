@@ -37,6 +37,7 @@ struct Account<'a> {
 struct Days<'a> {
     place: usize,
     subscriber: &'a str,
+    metric: &'static str,
     first: String,
     end: String,
 }
@@ -46,6 +47,7 @@ struct Days<'a> {
 struct Hours<'a> {
     place: usize,
     subscriber: &'a str,
+    metric: &'static str,
     first: i64,
     last: i64,
 }
@@ -224,6 +226,7 @@ impl Account<'_> {
         Some(Hours {
             place,
             subscriber: &self.case.subscriber_id,
+            metric: self.quota.metric.as_str(),
             first,
             last,
         })
@@ -236,6 +239,7 @@ impl Account<'_> {
         Some(Days {
             place,
             subscriber: &self.case.subscriber_id,
+            metric: self.quota.metric.as_str(),
             first: first.to_string(),
             end: end.to_string(),
         })
@@ -270,9 +274,8 @@ async fn accounts<'a>(tx: &mut Tx, now: i64, cases: &'a [Case], quotas: &'a Quot
     for row in tx.link().all(statements::USED, params).await? {
         let mut column = Columns::of(&row);
         let place: usize = column.number()?;
-        let used = used(&mut column)?;
         if let Some(account) = accounts.get_mut(place) {
-            account.used = account.quota.metric.of(used);
+            account.used = column.number()?;
         }
     }
     Ok(accounts)

@@ -29,6 +29,18 @@ macro_rules! quotas {
     };
 }
 
+/// What a metric counts.
+macro_rules! counted {
+    ($metric:literal) => {
+        concat!(
+            "CASE ",
+            $metric,
+            " WHEN 'upload' THEN u.upload_octets WHEN 'download' THEN u.download_octets
+                WHEN 'time' THEN u.seconds ELSE u.upload_octets + u.download_octets END"
+        )
+    };
+}
+
 statements! {
     ADD_QUOTA {
         both: "INSERT INTO plan_quotas (id, tenant_id, plan_id, metric, period, period_hours)
@@ -97,32 +109,24 @@ statements! {
     /// Use in calendar periods (`$1`) and rolling ones (`$2`). A sum past what the column holds is cut: it is past every
     /// threshold.
     USED {
-        sqlite: "SELECT r.value ->> 'place', CAST(total(u.upload_octets) AS INTEGER),
-                CAST(total(u.download_octets) AS INTEGER), CAST(total(u.seconds) AS INTEGER)
-            FROM json_each($1) r JOIN usage_daily u ON u.subscriber_id = r.value ->> 'subscriber'
-                AND u.day >= r.value ->> 'first' AND u.day < r.value ->> 'end'
-            GROUP BY r.key
+        sqlite: concat!("SELECT r.value ->> 'place', (SELECT CAST(total(", counted!("r.value ->> 'metric'"), ") AS INTEGER)
+                FROM usage_daily u WHERE u.subscriber_id = r.value ->> 'subscriber'
+                    AND u.day >= r.value ->> 'first' AND u.day < r.value ->> 'end')
+            FROM json_each($1) r
             UNION ALL
-            SELECT r.value ->> 'place', CAST(total(u.upload_octets) AS INTEGER),
-                CAST(total(u.download_octets) AS INTEGER), CAST(total(u.seconds) AS INTEGER)
-            FROM json_each($2) r JOIN usage_hourly u ON u.subscriber_id = r.value ->> 'subscriber'
-                AND u.hour >= datetime(r.value ->> 'first', 'unixepoch')
-                AND u.hour <= datetime(r.value ->> 'last', 'unixepoch')
-            GROUP BY r.key",
-        postgres: "SELECT r.place, least(sum(u.upload_octets), 9223372036854775807)::bigint,
-                least(sum(u.download_octets), 9223372036854775807)::bigint,
-                least(sum(u.seconds), 9223372036854775807)::bigint
-            FROM json_to_recordset($1::json) AS r (place bigint, subscriber text, first date, \"end\" date)
-            JOIN usage_daily u ON u.subscriber_id = r.subscriber AND u.day >= r.first AND u.day < r.end
-            GROUP BY r.place
+            SELECT r.value ->> 'place', (SELECT CAST(total(", counted!("r.value ->> 'metric'"), ") AS INTEGER)
+                FROM usage_hourly u WHERE u.subscriber_id = r.value ->> 'subscriber'
+                    AND u.hour >= datetime(r.value ->> 'first', 'unixepoch')
+                    AND u.hour <= datetime(r.value ->> 'last', 'unixepoch'))
+            FROM json_each($2) r"),
+        postgres: concat!("SELECT r.place, (SELECT least(coalesce(sum(", counted!("r.metric"), "), 0), 9223372036854775807)::bigint
+                FROM usage_daily u WHERE u.subscriber_id = r.subscriber AND u.day >= r.first AND u.day < r.end)
+            FROM json_to_recordset($1::json) AS r (place bigint, subscriber text, metric text, first date, \"end\" date)
             UNION ALL
-            SELECT r.place, least(sum(u.upload_octets), 9223372036854775807)::bigint,
-                least(sum(u.download_octets), 9223372036854775807)::bigint,
-                least(sum(u.seconds), 9223372036854775807)::bigint
-            FROM json_to_recordset($2::json) AS r (place bigint, subscriber text, first bigint, last bigint)
-            JOIN usage_hourly u ON u.subscriber_id = r.subscriber
-                AND u.hour >= to_timestamp(r.first) AND u.hour <= to_timestamp(r.last)
-            GROUP BY r.place",
+            SELECT r.place, (SELECT least(coalesce(sum(", counted!("r.metric"), "), 0), 9223372036854775807)::bigint
+                FROM usage_hourly u WHERE u.subscriber_id = r.subscriber
+                    AND u.hour >= to_timestamp(r.first) AND u.hour <= to_timestamp(r.last))
+            FROM json_to_recordset($2::json) AS r (place bigint, subscriber text, metric text, first bigint, last bigint)"),
     }
     /// Use in rolling periods, hour by hour.
     BY_HOUR {
