@@ -30,6 +30,11 @@ pub(crate) fn on_sqlite(file: &Path, threads: u32) -> Result<Module> {
     module("sqlite", &driver, threads)
 }
 
+/// Whether the server's own configuration can be read: packages give it to the server's user.
+pub(crate) fn readable() -> bool {
+    shipped("postgresql", "queries.conf").is_ok()
+}
+
 fn shipped(dialect: &str, name: &str) -> Result<PathBuf> {
     RADDB
         .iter()
