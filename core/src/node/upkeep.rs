@@ -1,8 +1,8 @@
-//! What a node does about once a minute, whoever else does it too: ends sessions that fell silent, forgets what is over,
-//! makes room for the next month.
+//! What a node does now and then, whoever else does it too: rolls quotas over, ends sessions that fell silent, forgets what
+//! is over, makes room for the next month.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -12,11 +12,12 @@ use super::NodeConfig;
 use super::link::Link;
 use crate::accounting::presence::Presence;
 use crate::clock::unix_now;
-use crate::store::{Silence, StoreError};
+use crate::store::{Silence, Store, StoreError};
 
-const EVERY: Duration = Duration::from_secs(60);
-/// How soon after the start, and again until it worked, the sessions others know of are read.
-const LEARN_AGAIN: Duration = Duration::from_secs(5);
+/// A quota whose period ends, and a top-up, count this soon.
+const EVERY: Duration = Duration::from_secs(5);
+/// All else is not in a hurry.
+const SLOWLY: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Upkeep {
@@ -37,12 +38,12 @@ impl Upkeep {
             silence: config.silence,
             unlearned: presence.cloned(),
             presence: presence.cloned(),
+            tidied: None,
         };
         let task = runtime.spawn(async move {
             loop {
                 work.round().await;
-                let pause = if work.unlearned.is_some() { LEARN_AGAIN } else { EVERY };
-                if tokio::time::timeout(pause, stopping.changed()).await.is_ok() {
+                if tokio::time::timeout(EVERY, stopping.changed()).await.is_ok() {
                     return;
                 }
             }
@@ -68,21 +69,27 @@ struct Work {
     presence: Option<Arc<Presence>>,
     /// Sessions that began before this node did have not been read yet.
     unlearned: Option<Arc<Presence>>,
+    /// When what is not in a hurry was last done.
+    tidied: Option<Instant>,
 }
 
 impl Work {
     async fn round(&mut self) {
         let now = unix_now();
-        if let Some(presence) = &self.presence {
-            presence.prune(now);
+        let tidy = self.tidied.is_none_or(|tidied| tidied.elapsed() >= SLOWLY);
+        if tidy {
+            self.tidied = Some(Instant::now());
+            if let Some(presence) = &self.presence {
+                presence.prune(now);
+            }
         }
         // While the database is away others say so; it is tried again in the next round.
-        if let Err(why) = self.database(now).await {
+        if let Err(why) = self.database(now, tidy).await {
             debug!("upkeep: {why}");
         }
     }
 
-    async fn database(&mut self, now: i64) -> Result<(), StoreError> {
+    async fn database(&mut self, now: i64, tidy: bool) -> Result<(), StoreError> {
         let store = self.link.store().await?;
         if let Some(presence) = &self.unlearned {
             let patience = i64::try_from(self.silence.patience().as_secs()).unwrap_or(i64::MAX);
@@ -90,15 +97,22 @@ impl Work {
             presence.learn(sessions, now);
             self.unlearned = None;
         }
+        store.quota_roll(now).await?;
+        if tidy {
+            self.tidy(&store, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn tidy(&self, store: &Store, now: i64) -> Result<(), StoreError> {
+        store.radacct_upkeep(now).await?;
+        store.expire_claims(now).await?;
         if self.silence.intervals > 0 {
             let closed = store.close_silent(&self.silence, now).await?;
             if closed > 0 {
                 info!("{closed} sessions closed that were not heard of for too long");
             }
         }
-        store.radacct_upkeep(now).await?;
-        store.expire_claims(now).await?;
-        store.quota_roll(now).await?;
         Ok(())
     }
 }
