@@ -28,17 +28,49 @@ pub struct Patience {
     pub claim: Duration,
 }
 
-/// Where a login or a session comes from: Calling-Station-Id, or the port of the NAS where there is none, or the NAS where
-/// it tells neither: what it does not tell apart is one.
+/// Where a login or a session comes from, as far as its packet tells.
 ///
-/// A MAC address is the same in every notation.
-#[must_use]
-pub fn device(calling_station_id: Option<&str>, nas: Option<IpAddr>, port: Option<&str>) -> Option<String> {
-    if let Some(station) = calling_station_id.filter(|station| !station.is_empty()) {
-        return Some(mac(station).unwrap_or_else(|| station.to_owned()));
+/// A NAS may put less into one kind of packet than into another. Two are the same device where what both tell is the same:
+/// Calling-Station-Id, else NAS-Port-Id, else the NAS. What a NAS does not tell apart is one device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Device {
+    /// Calling-Station-Id; a MAC address is the same in every notation.
+    pub station: Option<String>,
+    pub nas: Option<String>,
+    /// Of the NAS.
+    pub port: Option<String>,
+}
+
+impl Device {
+    #[must_use]
+    pub fn new(calling_station_id: Option<&str>, nas: Option<IpAddr>, port: Option<&str>) -> Self {
+        let station = calling_station_id.filter(|station| !station.is_empty());
+        Self {
+            station: station.map(|station| mac(station).unwrap_or_else(|| station.to_owned())),
+            nas: nas.map(|nas| nas.to_string()),
+            port: port.filter(|port| !port.is_empty()).map(str::to_owned),
+        }
     }
-    let nas = nas?;
-    Some(port.map_or_else(|| nas.to_string(), |port| format!("{nas} {port}")))
+
+    #[must_use]
+    pub fn of(record: &AccountingRecord) -> Self {
+        Self::new(
+            record.calling_station_id.as_deref(),
+            Some(record.nas_ip_address),
+            record.nas_port_id.as_deref(),
+        )
+    }
+
+    /// The most that is known of it, in one text.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let nas = self.nas.as_deref().unwrap_or("unknown");
+        match (&self.station, &self.port) {
+            (Some(station), _) => station.clone(),
+            (None, Some(port)) => format!("{nas} {port}"),
+            (None, None) => nas.to_owned(),
+        }
+    }
 }
 
 /// Twelve lower-case hex digits of a MAC address, in whatever notation it comes.
@@ -60,12 +92,20 @@ pub struct Crowded {
     pub oldest: i64,
 }
 
+/// A [`Device`], hashed.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    station: u64,
+    /// With the NAS.
+    port: u64,
+    nas: u64,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Place {
     /// [`NONE`] = a claim.
     session: u64,
-    device: u64,
-    nas: u64,
+    origin: Origin,
     /// When it was last heard of, Unix seconds; of a claim, when it was made.
     heard: i64,
     /// Kept for a while, so that a report that is late does not bring it back.
@@ -85,8 +125,7 @@ pub struct Presence {
 pub struct OpenSession {
     pub subscriber_id: String,
     pub acct_unique_id: String,
-    pub device: Option<String>,
-    pub nas_ip_address: IpAddr,
+    pub device: Device,
     /// Unix seconds.
     pub heard: i64,
 }
@@ -108,21 +147,21 @@ impl Presence {
     ///
     /// # Errors
     /// `limit` others have one; a limit of zero is none.
-    pub fn claim(&self, subscriber_id: &str, device: Option<&str>, limit: u32, now: i64) -> Result<(), Crowded> {
+    pub fn claim(&self, subscriber_id: &str, device: &Device, limit: u32, now: i64) -> Result<(), Crowded> {
         if limit == 0 {
             return Ok(());
         }
-        let device = self.hash_of(device);
+        let origin = self.origin(device);
         self.with(subscriber_id, |places| {
             places.retain(|place| self.matters(place, now));
             let others: Vec<&Place> = places
                 .iter()
-                .filter(|place| !place.ended && !same(place.device, device))
+                .filter(|place| !place.ended && !place.origin.same(origin))
                 .collect();
             // A device that has a session and logs in again takes one place.
             let distinct = others.iter().enumerate().filter(|(index, place)| {
                 let mut before = others.iter().take(*index);
-                !before.any(|before| same(before.device, place.device))
+                !before.any(|before| before.origin.same(place.origin))
             });
             let sessions = u32::try_from(distinct.count()).unwrap_or(u32::MAX);
             if sessions >= limit {
@@ -131,11 +170,10 @@ impl Presence {
                     oldest: others.iter().map(|place| place.heard).min().unwrap_or(now),
                 });
             }
-            places.retain(|place| place.session != NONE || !same(place.device, device));
+            places.retain(|place| place.session != NONE || !place.origin.same(origin));
             places.push(Place {
                 session: NONE,
-                device,
-                nas: NONE,
+                origin,
                 heard: now,
                 ended: false,
             });
@@ -145,25 +183,19 @@ impl Presence {
 
     /// Take in what an accounting packet says.
     pub fn hear(&self, record: &AccountingRecord, now: i64) {
-        let nas = self.hash(&record.nas_ip_address);
+        let origin = self.origin(&Device::of(record));
         if matches!(
             record.status,
             AcctStatusType::AccountingOn | AcctStatusType::AccountingOff
         ) {
-            return self.forget(nas, record.event_time);
+            return self.forget(origin.nas, record.event_time);
         }
         let Some(subscriber_id) = &record.subscriber_id else {
             return;
         };
-        let device = device(
-            record.calling_station_id.as_deref(),
-            Some(record.nas_ip_address),
-            record.nas_port_id.as_deref(),
-        );
         let place = Place {
             session: self.hash(record.acct_unique_id.as_str()),
-            device: self.hash_of(device.as_deref()),
-            nas,
+            origin,
             heard: record.event_time.min(now),
             ended: record.status == AcctStatusType::Stop,
         };
@@ -176,8 +208,7 @@ impl Presence {
         for session in sessions {
             let place = Place {
                 session: self.hash(session.acct_unique_id.as_str()),
-                device: self.hash_of(session.device.as_deref()),
-                nas: self.hash(&session.nas_ip_address),
+                origin: self.origin(&session.device),
                 heard: session.heard.min(now),
                 ended: false,
             };
@@ -211,7 +242,7 @@ impl Presence {
             // The id may be in use again: a Start from after the end.
             if !known.ended || (started && new.heard > known.heard) {
                 known.ended = new.ended;
-                known.device = new.device;
+                known.origin = new.origin;
             }
             known.heard = known.heard.max(new.heard);
         } else {
@@ -220,7 +251,7 @@ impl Presence {
         }
         // The session is what was claimed, and takes the place of one that the same device had before.
         let replaces =
-            |place: &Place| place.session != new.session && same(place.device, new.device) && place.heard <= new.heard;
+            |place: &Place| place.session != new.session && place.origin.same(new.origin) && place.heard <= new.heard;
         places.retain(|place| !(replaces(place) && (place.session == NONE || (started && !place.ended))));
     }
 
@@ -228,7 +259,10 @@ impl Presence {
     fn forget(&self, nas: u64, at: i64) {
         for shard in &self.shards {
             for places in shard.lock().values_mut() {
-                for place in places.iter_mut().filter(|place| place.nas == nas && place.heard <= at) {
+                for place in places
+                    .iter_mut()
+                    .filter(|place| place.origin.nas == nas && place.heard <= at)
+                {
                     place.ended = true;
                 }
             }
@@ -252,8 +286,14 @@ impl Presence {
         then(shard.entry(key).or_default())
     }
 
-    fn hash_of(&self, device: Option<&str>) -> u64 {
-        device.map_or(NONE, |device| self.hash(device))
+    fn origin(&self, device: &Device) -> Origin {
+        let hash = |text: &Option<String>| text.as_deref().map_or(NONE, |text| self.hash(text));
+        let port = device.port.as_deref().zip(device.nas.as_deref());
+        Origin {
+            station: hash(&device.station),
+            port: port.map_or(NONE, |port| self.hash(&port)),
+            nas: hash(&device.nas),
+        }
     }
 
     fn hash<T: std::hash::Hash + ?Sized>(&self, value: &T) -> u64 {
@@ -261,9 +301,16 @@ impl Presence {
     }
 }
 
-/// What cannot be told apart is not the same.
-const fn same(one: u64, other: u64) -> bool {
-    one != NONE && one == other
+impl Origin {
+    const fn same(self, other: Self) -> bool {
+        if self.station != NONE && other.station != NONE {
+            return self.station == other.station;
+        }
+        if self.port != NONE && other.port != NONE {
+            return self.port == other.port;
+        }
+        self.nas == other.nas
+    }
 }
 
 #[cfg(test)]
@@ -316,7 +363,7 @@ mod tests {
     }
 
     fn claim(presence: &Presence, station: &str, at: i64) -> Result<(), Crowded> {
-        presence.claim("ada", device(Some(station), None, None).as_deref(), 1, NOW + at)
+        presence.claim("ada", &Device::new(Some(station), None, None), 1, NOW + at)
     }
 
     fn hear(presence: &Presence, status: AcctStatusType, session: &str, station: &str, at: i64) {
@@ -352,12 +399,10 @@ mod tests {
         let presence = presence();
         hear(&presence, AcctStatusType::Start, "s1", ONE, 0);
         claim(&presence, ONE, 1).unwrap();
-        let two = device(Some(TWO), None, None);
-        presence.claim("ada", two.as_deref(), 2, NOW + 2).unwrap();
-        assert_eq!(
-            presence.claim("ada", Some("three"), 2, NOW + 3).unwrap_err().sessions,
-            2
-        );
+        let other = |station| Device::new(Some(station), None, None);
+        presence.claim("ada", &other(TWO), 2, NOW + 2).unwrap();
+        let crowded = presence.claim("ada", &other("three"), 2, NOW + 3).unwrap_err();
+        assert_eq!(crowded.sessions, 2);
     }
 
     #[test]
@@ -387,17 +432,31 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_and_no_device() {
+    fn no_limit_is_none() {
         let presence = presence();
-        for _ in 0..3 {
-            presence.claim("ada", None, 0, NOW).unwrap();
+        for station in [ONE, TWO, "three"] {
+            let device = Device::new(Some(station), None, None);
+            presence.claim("ada", &device, 0, NOW).unwrap();
         }
-        presence.claim("bob", None, 2, NOW).unwrap();
-        presence.claim("bob", None, 2, NOW).unwrap();
-        assert!(
-            presence.claim("bob", None, 2, NOW).is_err(),
-            "what cannot be told apart counts"
-        );
+    }
+
+    #[test]
+    fn devices_are_told_apart_by_what_both_packets_tell() {
+        let (here, there) = ("192.0.2.1".parse().ok(), "192.0.2.2".parse().ok());
+        let full = Device::new(Some(ONE), here, Some("ether1"));
+        for (other, same) in [
+            (Device::new(Some("00-11-22-33-44-01"), there, Some("ether2")), true),
+            (Device::new(Some(TWO), here, Some("ether1")), false),
+            (Device::new(None, here, Some("ether1")), true),
+            (Device::new(None, here, Some("ether2")), false),
+            (Device::new(None, there, Some("ether1")), false),
+            (Device::new(Some(""), here, None), true),
+            (Device::new(None, there, None), false),
+        ] {
+            let presence = presence();
+            presence.claim("ada", &full, 1, NOW).unwrap();
+            assert_eq!(presence.claim("ada", &other, 1, NOW).is_ok(), same, "{other:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::NodeConfig;
 use super::link::Link;
 use super::stall::{Stall, Waited};
 use crate::accounting::AccountingRecord;
-use crate::accounting::presence::{Crowded, Patience, Presence, device};
+use crate::accounting::presence::{Crowded, Device, Patience, Presence};
 use crate::policy::{Reason, Refusal};
 use crate::store::{SessionClaim, StoreError};
 
@@ -94,8 +94,8 @@ impl Admission {
         if limit == 0 || self.mode == SimultaneousUse::Off {
             return Ok(());
         }
-        let device = device(login.calling_station_id, login.nas_ip_address, login.nas_port_id);
-        let here = self.presence.claim(subscriber_id, device.as_deref(), limit, login.now);
+        let device = Device::new(login.calling_station_id, login.nas_ip_address, login.nas_port_id);
+        let here = self.presence.claim(subscriber_id, &device, limit, login.now);
         let counted = match self.mode {
             SimultaneousUse::Strict => match self.ask(subscriber_id, device, limit, login.now) {
                 Ok(counted) => counted,
@@ -117,13 +117,7 @@ impl Admission {
     }
 
     /// Count and claim in the database.
-    fn ask(
-        &self,
-        subscriber_id: &str,
-        device: Option<String>,
-        limit: u32,
-        now: i64,
-    ) -> Result<Result<(), Crowded>, String> {
+    fn ask(&self, subscriber_id: &str, device: Device, limit: u32, now: i64) -> Result<Result<(), Crowded>, String> {
         let asked = self.stall.guard(|| {
             let (done, answer) = blocking::sync_channel(1);
             let (link, patience) = (Arc::clone(&self.link), self.patience);
@@ -131,7 +125,7 @@ impl Admission {
             self.runtime.spawn(async move {
                 let claim = SessionClaim {
                     subscriber_id: &subscriber_id,
-                    device: device.as_deref(),
+                    device: &device,
                     limit,
                     now,
                 };

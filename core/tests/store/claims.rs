@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isp_core::accounting::presence::{Patience, device};
+use isp_core::accounting::presence::{Device, Patience};
 use isp_core::store::{SessionClaim, Store};
 
 use crate::accounting::{interim, prepare, start, stop, write};
@@ -12,6 +12,7 @@ on_both_databases!(
     the_last_place_is_given_once,
     sessions_and_claims_of_a_device_are_one,
     what_was_not_heard_of_lately_does_not_count,
+    devices_are_told_apart_by_what_both_packets_tell,
     claims_expire,
     of_many_at_once_one_gets_the_place,
     who_is_online_is_read_back,
@@ -26,10 +27,14 @@ const PATIENCE: Patience = Patience {
 };
 
 async fn claim(store: &Store, station: &str, limit: u32, at: i64) -> Result<(), (u32, i64)> {
-    let device = device(Some(station), None, None);
+    let device = Device::new(Some(station), None, None);
+    claim_by(store, &device, limit, at).await
+}
+
+async fn claim_by(store: &Store, device: &Device, limit: u32, at: i64) -> Result<(), (u32, i64)> {
     let claim = SessionClaim {
         subscriber_id: "ada",
-        device: device.as_deref(),
+        device,
         limit,
         now: T + at,
     };
@@ -66,6 +71,33 @@ async fn what_was_not_heard_of_lately_does_not_count(db: &Database) {
     write(db, &[start("1", 0), interim("1", 600, 600, 1, 1)]).await;
     assert_eq!(claim(&db.store, "another", 1, 2_400).await, Err((1, 600)));
     assert_eq!(claim(&db.store, "another", 1, 2_401).await, Ok(()));
+}
+
+async fn devices_are_told_apart_by_what_both_packets_tell(db: &Database) {
+    prepare(db).await;
+    let (here, there) = ("192.0.2.1".parse().ok(), "192.0.2.2".parse().ok());
+    let full = Device::new(Some("one"), here, Some("ether1"));
+    let cases = [
+        (Device::new(Some("one"), there, Some("ether2")), true),
+        (Device::new(Some("two"), here, Some("ether1")), false),
+        (Device::new(None, here, Some("ether1")), true),
+        (Device::new(None, here, Some("ether2")), false),
+        (Device::new(None, there, Some("ether1")), false),
+        (Device::new(None, here, None), true),
+        (Device::new(None, there, None), false),
+    ];
+    for (at, (other, same)) in (0..).step_by(1_000).zip(&cases) {
+        assert_eq!(claim_by(&db.store, &full, 1, at).await, Ok(()));
+        assert_eq!(claim_by(&db.store, other, 1, at + 1).await.is_ok(), *same, "{other:?}");
+    }
+    // A session of such a NAS: its claim, with more or less in it, is done with.
+    let mut bare = start("9", 9_000);
+    (bare.calling_station_id, bare.nas_port_id) = (None, None);
+    assert_eq!(claim_by(&db.store, &full, 1, 8_999).await, Ok(()));
+    write(db, &[bare]).await;
+    assert_eq!(claim_by(&db.store, &full, 1, 9_001).await, Ok(()));
+    let left = db.query("SELECT device FROM session_claims").await;
+    assert!(left.contains(&vec![Some("one".to_owned())]), "{left:?}");
 }
 
 async fn claims_expire(db: &Database) {
@@ -106,6 +138,6 @@ async fn who_is_online_is_read_back(db: &Database) {
     let online = db.store.sessions_heard_since(T + 5).await.unwrap();
     assert_eq!(online.len(), 1);
     assert_eq!(online[0].subscriber_id, "ada");
-    assert_eq!(online[0].device.as_deref(), Some("001122334455"));
+    assert_eq!(online[0].device.station.as_deref(), Some("001122334455"));
     assert_eq!(online[0].heard, T + 10);
 }
