@@ -108,9 +108,9 @@ struct AccountingArgs {
     /// Seconds counted each time [default: 4; quick: 1]
     #[arg(long)]
     seconds: Option<f64>,
-    /// Worker threads of each server [default: twice the processors]
-    #[arg(long)]
-    threads: Option<u32>,
+    /// Worker threads of each server; the default is the server's own. One waits for the disk while others work
+    #[arg(long, default_value_t = 32)]
+    threads: u32,
     /// Requests outstanding
     #[arg(long, default_value_t = 256)]
     window: u32,
@@ -248,7 +248,7 @@ fn compare_accounting(args: &AccountingArgs) -> Result<ExitCode> {
         module: built_module(args.module.as_deref())?,
         lines: args.lines.unwrap_or(lines),
         rounds: args.rounds.unwrap_or(rounds),
-        threads: args.threads.unwrap_or_else(twice_the_processors),
+        threads: args.threads,
         window: args.window,
         warm_up: Duration::from_secs_f64(warm_up),
         duration: Duration::from_secs_f64(args.seconds.unwrap_or(seconds)),

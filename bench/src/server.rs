@@ -274,6 +274,8 @@ client bench {{
 modules {{
 	pap {{
 	}}
+	expr {{
+	}}
 {section}
 }}
 {lookup}
