@@ -13,8 +13,8 @@ use crate::rcode::RCode;
 
 /// A clock further ahead than this is wrong (seconds).
 const EVENT_AHEAD: i64 = 300;
-/// No packet reports something from before this (2000-01-01); a NAS that has not set its clock yet says 1970.
-const EVENT_EARLIEST: i64 = 946_684_800;
+/// And so is one further behind: no NAS keeps a packet for a month, and one that has not set its clock yet says 1970.
+const EVENT_BEHIND: i64 = 31 * 86_400;
 /// What the `acct_unique` and `insert_acct_class` policies of the server mark their own Class with.
 const CLASS_PREFIX: &[u8] = b"ai:";
 const CLASS_DIGITS: usize = 32;
@@ -206,7 +206,7 @@ fn octets(low: Option<Value<'_>>, high: Option<Value<'_>>) -> Option<u64> {
 fn event_time(event: Option<u32>, delay: Option<u32>, now: i64) -> i64 {
     event
         .map(i64::from)
-        .filter(|event| (EVENT_EARLIEST..=now.saturating_add(EVENT_AHEAD)).contains(event))
+        .filter(|event| (now - EVENT_BEHIND..=now.saturating_add(EVENT_AHEAD)).contains(event))
         .unwrap_or_else(|| now.saturating_sub(delay.map_or(0, i64::from)))
 }
 
@@ -331,6 +331,7 @@ mod tests {
             "a clock that starts in 1970"
         );
         assert_eq!(event_time(Some(u32::MAX), None, now), now, "a clock far ahead");
+        assert_eq!(event_time(Some(1_700_000_000), None, now), now, "a clock years behind");
     }
 
     #[test]

@@ -106,9 +106,11 @@ macro_rules! postgres_rows {
 statements! {
     /// One writer of sessions at a time: what a batch reads is so until it is written, and nobody waits in a circle. A
     /// node that hangs with its turn taken loses it.
+    ///
+    /// Plans are kept for as long as the connection. One made while the tables were empty would read all of them ever after.
     TURN {
         postgres: "SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
-            pg_advisory_xact_lock(hashtext('radacct'))",
+            set_config('enable_seqscan', 'off', true), pg_advisory_xact_lock(hashtext('radacct'))",
     }
     /// `$1`: keys; `$2`: how far back a session that has ended is looked for.
     READ {
