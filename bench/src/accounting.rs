@@ -71,6 +71,8 @@ pub(crate) struct Options {
     pub(crate) duration: Duration,
     /// Closed and open sessions put into the tables first.
     pub(crate) history: (u64, u64),
+    /// Whether the run is held to figures.
+    pub(crate) targets: bool,
 }
 
 /// Where a contender keeps its sessions.
@@ -131,6 +133,8 @@ pub(crate) struct Report {
     sustained_rate: f64,
     /// `rust` on PostgreSQL at `sustained_rate`.
     sustained: Option<Run>,
+    #[serde(skip)]
+    held_to_figures: bool,
 }
 
 /// Set everything up, measure, report.
@@ -208,6 +212,7 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         series,
         sustained_rate,
         sustained,
+        held_to_figures: options.targets,
     })
 }
 
@@ -416,6 +421,9 @@ struct Target {
 
 impl Report {
     fn targets(&self) -> Vec<Target> {
+        if !self.held_to_figures {
+            return Vec::new();
+        }
         let of = |kind| rate(&self.series, kind);
         let (rust, sqlite) = (of(Kind::RustPostgres), of(Kind::RustSqlite));
         let ratio = |name, ours: f64, theirs: f64, least: f64| {
