@@ -161,7 +161,7 @@ impl Session {
         if event > self.update && self.is_open() && !stopped {
             self.interval = Some(event - self.update);
         }
-        let at = record.session_time.map_or(event - self.start, i64::from);
+        let at = session_time(record).unwrap_or(event - self.start);
         let before_at = if self.seconds > 0 {
             self.seconds
         } else {

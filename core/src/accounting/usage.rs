@@ -20,9 +20,9 @@ pub struct Used {
 
 impl Used {
     fn add(&mut self, other: Self) {
-        self.upload_octets += other.upload_octets;
-        self.download_octets += other.download_octets;
-        self.seconds += other.seconds;
+        self.upload_octets = self.upload_octets.saturating_add(other.upload_octets);
+        self.download_octets = self.download_octets.saturating_add(other.download_octets);
+        self.seconds = self.seconds.saturating_add(other.seconds);
     }
 
     /// What falls to the first `part` of `whole` equal pieces. Successive shares add up to all of it.

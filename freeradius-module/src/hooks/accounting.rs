@@ -207,7 +207,10 @@ fn event_time(event: Option<u32>, delay: Option<u32>, now: i64) -> i64 {
     event
         .map(i64::from)
         .filter(|event| (now - EVENT_BEHIND..=now.saturating_add(EVENT_AHEAD)).contains(event))
-        .unwrap_or_else(|| now.saturating_sub(delay.map_or(0, i64::from)))
+        .unwrap_or_else(|| {
+            let delay = delay.map(i64::from).filter(|delay| *delay <= EVENT_BEHIND);
+            now - delay.unwrap_or(0)
+        })
 }
 
 /// What Acct-Unique-Session-Id is made of.
@@ -332,6 +335,7 @@ mod tests {
         );
         assert_eq!(event_time(Some(u32::MAX), None, now), now, "a clock far ahead");
         assert_eq!(event_time(Some(1_700_000_000), None, now), now, "a clock years behind");
+        assert_eq!(event_time(None, Some(1_700_000_000), now), now, "no delay but a time");
     }
 
     #[test]
