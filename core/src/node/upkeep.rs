@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use super::NodeConfig;
 use super::link::Link;
@@ -84,8 +84,10 @@ impl Work {
             }
         }
         // While the database is away others say so; it is tried again in the next round.
-        if let Err(why) = self.database(now, tidy).await {
-            debug!("upkeep: {why}");
+        match self.database(now, tidy).await {
+            Err(why) if why.is_transient() => debug!("upkeep: {why}"),
+            Err(why) if tidy => warn!("upkeep: {why}"),
+            _ => {}
         }
     }
 
@@ -97,22 +99,25 @@ impl Work {
             presence.learn(sessions, now);
             self.unlearned = None;
         }
-        store.quota_roll(now).await?;
+        // One that fails must not keep the others from being done.
+        let rolled = store.quota_roll(now).await;
         if tidy {
             self.tidy(&store, now).await?;
         }
-        Ok(())
+        rolled.map(drop)
     }
 
     async fn tidy(&self, store: &Store, now: i64) -> Result<(), StoreError> {
-        store.radacct_upkeep(now).await?;
-        store.expire_claims(now).await?;
+        let made = store.radacct_upkeep(now).await;
+        let expired = store.expire_claims(now).await;
         if self.silence.intervals > 0 {
             let closed = store.close_silent(&self.silence, now).await?;
             if closed > 0 {
                 info!("{closed} sessions closed that were not heard of for too long");
             }
         }
+        made?;
+        expired?;
         Ok(())
     }
 }
