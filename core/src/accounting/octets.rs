@@ -14,8 +14,8 @@ const WATCHED: u64 = WRAP / 4;
 /// not remembered, no more than this may be left of the drop.
 const GLITCH: u64 = WRAP / 4;
 
-/// 4 EiB: a century at 10 Gbit/s, a year at a terabit.
-const MOST: u64 = 1 << 62;
+/// 64 PiB: close to two years at 10 Gbit/s. A hundred of them still add up to what a database can hold.
+const MOST: u64 = 1 << 56;
 
 /// How many reports may come in between before one that is late is no longer placed right.
 const TRAIL: usize = 16;
