@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::tenant::Tenant;
 
 /// Names the layout: another one gets another last byte, and an old copy is then loaded from the database instead.
-const MAGIC: &[u8; 8] = b"ISPSNAP\x03";
+const MAGIC: &[u8; 8] = b"ISPSNAP\x04";
 /// A subscriber's record is a few hundred bytes; a length past this is damage.
 const MOST_RECORD: usize = 1 << 20;
 const MOST_HEADER: usize = 1 << 28;

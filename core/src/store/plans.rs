@@ -9,16 +9,33 @@ use crate::plan::Plan;
 macro_rules! plan_columns {
     () => {
         "id, tenant_id, name, description, download_rate_kbps, upload_rate_kbps, download_burst_kbps, \
-         upload_burst_kbps, session_timeout, idle_timeout, acct_interim_interval"
+         upload_burst_kbps, session_timeout, idle_timeout, acct_interim_interval, download_burst_threshold_kbps, \
+         upload_burst_threshold_kbps, download_burst_seconds, upload_burst_seconds, priority, download_min_kbps, \
+         upload_min_kbps, address_list, ipv4_pool, ipv6_pool, delegated_ipv6_pool, qos_profile_download, \
+         qos_profile_upload, filter_id, redirect_url"
     };
 }
 pub(super) use plan_columns;
+
+/// The columns after the id and the tenant, numbered as `plan_params` has them.
+macro_rules! set_columns {
+    () => {
+        "name = $3, description = $4, download_rate_kbps = $5, upload_rate_kbps = $6, \
+         download_burst_kbps = $7, upload_burst_kbps = $8, session_timeout = $9, idle_timeout = $10, \
+         acct_interim_interval = $11, download_burst_threshold_kbps = $12, upload_burst_threshold_kbps = $13, \
+         download_burst_seconds = $14, upload_burst_seconds = $15, priority = $16, download_min_kbps = $17, \
+         upload_min_kbps = $18, address_list = $19, ipv4_pool = $20, ipv6_pool = $21, \
+         delegated_ipv6_pool = $22, qos_profile_download = $23, qos_profile_upload = $24, filter_id = $25, \
+         redirect_url = $26"
+    };
+}
 
 statements! {
     ADD {
         both: concat!(
             "INSERT INTO radius_bandwidth_profiles (", plan_columns!(), ")
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+                    $23, $24, $25, $26)"),
     }
     LIST {
         sqlite: concat!(
@@ -32,14 +49,10 @@ statements! {
                 WHERE tenant_id = $1 AND (id = $2 OR name = $2) ORDER BY id = $2 DESC LIMIT 1"),
     }
     SET {
-        sqlite: "UPDATE radius_bandwidth_profiles SET name = $3, description = $4, download_rate_kbps = $5,
-            upload_rate_kbps = $6, download_burst_kbps = $7, upload_burst_kbps = $8, session_timeout = $9,
-            idle_timeout = $10, acct_interim_interval = $11, updated_at = datetime('now')
-            WHERE id = $1 AND tenant_id = $2",
-        postgres: "UPDATE radius_bandwidth_profiles SET name = $3, description = $4, download_rate_kbps = $5,
-            upload_rate_kbps = $6, download_burst_kbps = $7, upload_burst_kbps = $8, session_timeout = $9,
-            idle_timeout = $10, acct_interim_interval = $11, updated_at = now()
-            WHERE id = $1 AND tenant_id = $2",
+        sqlite: concat!("UPDATE radius_bandwidth_profiles SET ", set_columns!(), ", updated_at = datetime('now')
+            WHERE id = $1 AND tenant_id = $2"),
+        postgres: concat!("UPDATE radius_bandwidth_profiles SET ", set_columns!(), ", updated_at = now()
+            WHERE id = $1 AND tenant_id = $2"),
     }
     DELETE {
         both: "DELETE FROM radius_bandwidth_profiles WHERE tenant_id = $1 AND id = $2",
@@ -60,6 +73,21 @@ pub(super) fn plan(row: &Row) -> std::result::Result<Plan, sqlx::Error> {
         session_timeout: columns.opt_number()?,
         idle_timeout: columns.opt_number()?,
         acct_interim_interval: columns.opt_number()?,
+        download_burst_threshold_kbps: columns.opt_number()?,
+        upload_burst_threshold_kbps: columns.opt_number()?,
+        download_burst_seconds: columns.opt_number()?,
+        upload_burst_seconds: columns.opt_number()?,
+        priority: columns.opt_number()?,
+        download_min_kbps: columns.opt_number()?,
+        upload_min_kbps: columns.opt_number()?,
+        address_list: columns.opt_text()?,
+        ipv4_pool: columns.opt_text()?,
+        ipv6_pool: columns.opt_text()?,
+        delegated_ipv6_pool: columns.opt_text()?,
+        qos_profile_download: columns.opt_text()?,
+        qos_profile_upload: columns.opt_text()?,
+        filter_id: columns.opt_text()?,
+        redirect_url: columns.opt_text()?,
     })
 }
 
@@ -77,6 +105,21 @@ macro_rules! plan_params {
             $plan.session_timeout,
             $plan.idle_timeout,
             $plan.acct_interim_interval,
+            $plan.download_burst_threshold_kbps,
+            $plan.upload_burst_threshold_kbps,
+            $plan.download_burst_seconds,
+            $plan.upload_burst_seconds,
+            $plan.priority,
+            $plan.download_min_kbps,
+            $plan.upload_min_kbps,
+            &$plan.address_list,
+            &$plan.ipv4_pool,
+            &$plan.ipv6_pool,
+            &$plan.delegated_ipv6_pool,
+            &$plan.qos_profile_download,
+            &$plan.qos_profile_upload,
+            &$plan.filter_id,
+            &$plan.redirect_url,
         ]
     };
 }

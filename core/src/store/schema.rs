@@ -29,6 +29,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0007_accounting",
     "0008_quotas",
     "0009_session_claims",
+    "0010_plan_attributes",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -42,6 +43,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0007_accounting",
     "0008_quotas",
     "0009_session_claims",
+    "0010_plan_attributes",
 );
 
 statements! {

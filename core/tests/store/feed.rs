@@ -147,6 +147,18 @@ async fn changes_by_raw_sql_are_followed(db: &Database) {
         ("DELETE FROM radreply", vec!["Subscriber t2/s1"]),
         ("DELETE FROM subscribers WHERE id = 's1'", vec!["Subscriber t2/s1 <ada"]),
         ("UPDATE radius_bandwidth_profiles SET description = 'x'", vec![]),
+        (
+            "UPDATE radius_bandwidth_profiles SET download_burst_seconds = 5",
+            vec!["Plan t1/p1"],
+        ),
+        (
+            "UPDATE radius_bandwidth_profiles SET redirect_url = 'https://pay.example/'",
+            vec!["Plan t1/p1"],
+        ),
+        (
+            "UPDATE radius_bandwidth_profiles SET redirect_url = 'https://pay.example/'",
+            vec![],
+        ),
         ("DELETE FROM radius_bandwidth_profiles", vec!["Plan t1/p1"]),
         ("DELETE FROM tenants WHERE id = 't2'", vec!["Tenant t2/t2"]),
     ] {

@@ -31,6 +31,17 @@ pub(crate) fn optional(text: &str, max: usize) -> Result<Option<String>, String>
     }
 }
 
+/// An address of the web, with its scheme.
+pub(crate) fn web_address(text: &str, max: usize) -> Result<Option<String>, String> {
+    let address = optional(text.trim(), max)?;
+    match &address {
+        Some(address) if !address.starts_with("http://") && !address.starts_with("https://") => {
+            Err(format!("{address:?} does not begin with http:// or https://"))
+        }
+        _ => Ok(address),
+    }
+}
+
 /// Like [`optional`], but line breaks and tabs may be in it.
 pub(crate) fn prose(text: &str, max: usize) -> Result<Option<String>, String> {
     if text.is_empty() {
@@ -344,6 +355,17 @@ mod tests {
         }
         assert!(mac_address("aa:bb:cc:dd:ee").is_err());
         assert!(mac_address("aa:bb:cc:dd:ee:gg").is_err());
+    }
+
+    #[test]
+    fn web_addresses_have_a_scheme() {
+        assert_eq!(web_address("", 9).unwrap(), None);
+        assert_eq!(
+            web_address(" https://pay.example/ ", 99).unwrap().unwrap(),
+            "https://pay.example/"
+        );
+        assert!(web_address("pay.example", 99).unwrap_err().contains("https://"));
+        assert!(web_address("https://pay.example/", 9).unwrap_err().contains('9'));
     }
 
     #[test]

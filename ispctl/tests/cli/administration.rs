@@ -187,6 +187,54 @@ fn plans(lab: &Lab) {
         set
     );
 
+    // What only some NAS make use of.
+    let given = [
+        (
+            "download_burst_threshold_kbps",
+            "--download-threshold",
+            "90M",
+            json!(90_000),
+        ),
+        (
+            "upload_burst_threshold_kbps",
+            "--upload-threshold",
+            "15M",
+            json!(15_000),
+        ),
+        ("download_burst_seconds", "--download-burst-seconds", "12", json!(12)),
+        ("upload_burst_seconds", "--upload-burst-seconds", "8", json!(8)),
+        ("priority", "--priority", "5", json!(5)),
+        ("download_min_kbps", "--download-min", "10M", json!(10_000)),
+        ("upload_min_kbps", "--upload-min", "2M", json!(2_000)),
+        ("address_list", "--address-list", "paying", json!("paying")),
+        ("ipv4_pool", "--ipv4-pool", "v4", json!("v4")),
+        ("ipv6_pool", "--ipv6-pool", "v6", json!("v6")),
+        ("delegated_ipv6_pool", "--delegated-ipv6-pool", "pd", json!("pd")),
+        ("qos_profile_download", "--qos-profile-download", "down", json!("down")),
+        ("qos_profile_upload", "--qos-profile-upload", "up", json!("up")),
+        ("filter_id", "--filter-id", "in", json!("in")),
+        (
+            "redirect_url",
+            "--redirect-url",
+            "http://pay.example/",
+            json!("http://pay.example/"),
+        ),
+    ];
+    for (field, option, value, expected) in given {
+        let set = lab.ctl(&["plan", "set", "fibre-100", option, value, "--json"]).json();
+        assert_eq!(set[field], expected);
+        assert_eq!(lab.ctl(&["plan", "show", "fibre-100", "--json"]).json(), set);
+        let cleared = lab.ctl(&["plan", "set", "fibre-100", option, "", "--json"]).json();
+        assert_eq!(cleared[field], Value::Null);
+    }
+    for (option, value) in [
+        ("--priority", "9"),
+        ("--redirect-url", "pay.example"),
+        ("--download-min", "0"),
+    ] {
+        lab.ctl(&["plan", "set", "fibre-100", option, value]).fails(2);
+    }
+
     lab.ctl(&["subscriber", "add", "alice", "--plan", "fibre-100"]).ok();
     assert!(lab.ctl(&["plan", "delete", "fibre-100"]).fails(4).contains("alice"));
     lab.ctl(&["subscriber", "set", "alice", "--plan", ""]).ok();
