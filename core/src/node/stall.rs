@@ -28,22 +28,45 @@ impl Stall {
         if stalled && self.probing.swap(true, Ordering::AcqRel) {
             return None;
         }
+        // A wait that panics must not be the last one.
+        let _probe = stalled.then_some(Probe(&self.probing));
         let (outcome, waited) = wait();
         match waited {
             Waited::Answered if stalled => self.stalled.store(false, Ordering::Relaxed),
             Waited::TooLong => self.stalled.store(true, Ordering::Relaxed),
             Waited::Answered | Waited::Neither => {}
         }
-        if stalled {
-            self.probing.store(false, Ordering::Release);
-        }
         Some(outcome)
+    }
+}
+
+/// Lets the next one wait when it is dropped.
+struct Probe<'a>(&'a AtomicBool);
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic)]
+
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     use super::*;
+
+    #[test]
+    fn a_wait_that_panics_is_not_the_last_one() {
+        let stall = Stall::default();
+        assert_eq!(stall.guard(|| (1, Waited::TooLong)), Some(1));
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            stall.guard(|| -> ((), Waited) { panic!("on purpose") })
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(stall.guard(|| (2, Waited::Answered)), Some(2));
+    }
 
     #[test]
     fn after_a_wait_that_was_too_long_one_waits_at_a_time() {
