@@ -87,5 +87,7 @@ fn record(worker: usize) -> AccountingRecord {
         class: None,
         multi_session_id: None,
         gigawords: true,
+        received: 1_700_000_000,
+        interim_interval: None,
     }
 }

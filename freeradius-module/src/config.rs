@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use isp_core::accounting::silence::Silence;
 use isp_core::node::{AccountingMode, DatabaseDown, NodeConfig, NodeError, SimultaneousUse};
 use isp_core::secret::Secret;
-use isp_core::store::Silence;
 
 use crate::suggest;
 

@@ -1,11 +1,13 @@
 //! What accounting packets and authentication outcomes say, as the database keeps it.
 
+pub mod device;
 pub mod journal;
 pub mod octets;
 pub mod period;
 pub mod presence;
 pub mod quota;
 pub mod session;
+pub mod silence;
 pub mod usage;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -61,6 +63,11 @@ pub struct AccountingRecord {
     pub multi_session_id: Option<String>,
     /// The packet has Acct-Input-Gigawords or Acct-Output-Gigawords: its NAS counts in 64 bits.
     pub gigawords: bool,
+    /// When the packet arrived, Unix seconds by this machine's clock, whatever the NAS takes the time to be. A record that is
+    /// applied late, or once more, was heard of then and not now.
+    pub received: i64,
+    /// Acct-Interim-Interval (RFC 2869 section 5.16) that the subscriber's plan asks for, seconds.
+    pub interim_interval: Option<u32>,
 }
 
 /// One row of `radpostauth`. There is no field for a password, and so none can be stored.

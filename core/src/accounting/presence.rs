@@ -2,86 +2,34 @@
 //!
 //! A place is taken by an accepted login (a claim, until its Accounting-Start comes or it expires) and by a session that
 //! was heard of lately. A device that logs in again takes the place it has, since a line that dropped leaves a session
-//! whose Stop never comes. What is kept of a subscriber is forty bytes a place: ids are hashed.
+//! whose Stop never comes. What is kept of a subscriber is 56 bytes a place: ids are hashed.
+//!
+//! Two clocks are told apart. When a session began and ended is what the NAS says; when it was heard of, and how long that is
+//! ago, is by the clock of this machine alone.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
+pub use super::device::Device;
+use super::session::{SLACK, accepted_by, begun, event_time};
+use super::silence::Silence;
 use super::{AccountingRecord, AcctStatusType};
 
 /// As many as keep the threads of a server out of each other's way.
 const SHARDS: usize = 64;
-/// No session and no device hashes to this.
-const NONE: u64 = 0;
 
 /// How long what takes a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// A session that was not heard of for longer does not count.
-    pub session: Duration,
+    /// A session that fell silent does not count.
+    pub silence: Silence,
     /// An accepted login whose session does not begin within this does not count.
     pub claim: Duration,
-}
-
-/// Where a login or a session comes from, as far as its packet tells.
-///
-/// A NAS may put less into one kind of packet than into another. Two are the same device where what both tell is the same:
-/// Calling-Station-Id, else NAS-Port-Id, else the NAS. What a NAS does not tell apart is one device.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Device {
-    /// Calling-Station-Id; a MAC address is the same in every notation.
-    pub station: Option<String>,
-    pub nas: Option<String>,
-    /// Of the NAS.
-    pub port: Option<String>,
-}
-
-impl Device {
-    #[must_use]
-    pub fn new(calling_station_id: Option<&str>, nas: Option<IpAddr>, port: Option<&str>) -> Self {
-        let station = calling_station_id.filter(|station| !station.is_empty());
-        Self {
-            station: station.map(|station| mac(station).unwrap_or_else(|| station.to_owned())),
-            nas: nas.map(|nas| nas.to_string()),
-            port: port.filter(|port| !port.is_empty()).map(str::to_owned),
-        }
-    }
-
-    #[must_use]
-    pub fn of(record: &AccountingRecord) -> Self {
-        Self::new(
-            record.calling_station_id.as_deref(),
-            Some(record.nas_ip_address),
-            record.nas_port_id.as_deref(),
-        )
-    }
-
-    /// The most that is known of it, in one text.
-    #[must_use]
-    pub fn name(&self) -> String {
-        let nas = self.nas.as_deref().unwrap_or("unknown");
-        match (&self.station, &self.port) {
-            (Some(station), _) => station.clone(),
-            (None, Some(port)) => format!("{nas} {port}"),
-            (None, None) => nas.to_owned(),
-        }
-    }
-}
-
-/// Twelve lower-case hex digits of a MAC address, in whatever notation it comes.
-#[must_use]
-pub fn mac(station: &str) -> Option<String> {
-    let digits: String = station
-        .chars()
-        .filter(|c| !matches!(c, ':' | '-' | '.'))
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    (digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_hexdigit())).then_some(digits)
 }
 
 /// A subscriber has as many sessions as it may have.
@@ -92,24 +40,68 @@ pub struct Crowded {
     pub oldest: i64,
 }
 
-/// A [`Device`], hashed.
+impl Crowded {
+    /// Whether `others`, each with when it was heard of, leave room for one of `limit`.
+    ///
+    /// # Errors
+    /// They do not; a limit of zero is none.
+    pub(crate) fn check<T: PartialEq>(others: &[(Device<T>, i64)], limit: u32, now: i64) -> Result<(), Self> {
+        let sessions = Device::count(others.iter().map(|(device, _)| device));
+        if limit == 0 || sessions < limit {
+            return Ok(());
+        }
+        let oldest = others.iter().map(|(_, heard)| *heard).min().unwrap_or(now);
+        Err(Self { sessions, oldest })
+    }
+}
+
+/// Who asks for a place.
 #[derive(Debug, Clone, Copy)]
-struct Origin {
-    station: u64,
-    /// With the NAS.
-    port: u64,
-    nas: u64,
+pub struct Claimant<'a> {
+    pub tenant_id: &'a str,
+    pub subscriber_id: &'a str,
+    pub device: &'a Device,
+}
+
+/// An open session, as a database knows it. Times are Unix seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSession {
+    pub tenant_id: Option<String>,
+    pub subscriber_id: String,
+    pub acct_unique_id: String,
+    pub device: Device,
+    /// By the clock of the NAS.
+    pub began: i64,
+    /// By our clock.
+    pub heard: i64,
+    /// Seconds between its reports, as far as known.
+    pub interval: Option<i64>,
+}
+
+/// A [`Device`], hashed; the NAS and its port with the tenant: others may use the same addresses.
+type Origin = Device<NonZeroU64>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Held,
+    /// Kept for a while, so that a report that is late does not bring it back.
+    Stopped,
+    /// No Stop said so, but a restart of the NAS or another session of the device: a report from after it does bring it back.
+    Presumed,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    /// [`NONE`] = a claim.
-    session: u64,
+    /// `None` = a claim.
+    session: Option<NonZeroU64>,
     origin: Origin,
-    /// When it was last heard of, Unix seconds; of a claim, when it was made.
+    /// When it began, or ended, by the clock of the NAS; of a claim, when it was made.
+    since: i64,
+    /// When it was last heard of, by our clock.
     heard: i64,
-    /// Kept for a while, so that a report that is late does not bring it back.
-    ended: bool,
+    /// Seconds between its reports; 0 = not known.
+    interval: u32,
+    state: State,
 }
 
 /// The places of all subscribers of one node.
@@ -118,16 +110,6 @@ pub struct Presence {
     patience: Patience,
     hasher: RandomState,
     shards: Vec<Mutex<HashMap<u64, Vec<Place>, RandomState>>>,
-}
-
-/// An open session, as a database knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenSession {
-    pub subscriber_id: String,
-    pub acct_unique_id: String,
-    pub device: Device,
-    /// Unix seconds.
-    pub heard: i64,
 }
 
 impl Presence {
@@ -147,72 +129,80 @@ impl Presence {
     ///
     /// # Errors
     /// `limit` others have one; a limit of zero is none.
-    pub fn claim(&self, subscriber_id: &str, device: &Device, limit: u32, now: i64) -> Result<(), Crowded> {
-        if limit == 0 {
-            return Ok(());
-        }
-        let origin = self.origin(device);
-        self.with(subscriber_id, |places| {
-            places.retain(|place| self.matters(place, now));
-            let others: Vec<&Place> = places
-                .iter()
-                .filter(|place| !place.ended && !place.origin.same(origin))
-                .collect();
-            // A device that has a session and logs in again takes one place.
-            let distinct = others.iter().enumerate().filter(|(index, place)| {
-                let mut before = others.iter().take(*index);
-                !before.any(|before| before.origin.same(place.origin))
-            });
-            let sessions = u32::try_from(distinct.count()).unwrap_or(u32::MAX);
-            if sessions >= limit {
-                return Err(Crowded {
-                    sessions,
-                    oldest: others.iter().map(|place| place.heard).min().unwrap_or(now),
-                });
-            }
-            places.retain(|place| place.session != NONE || !place.origin.same(origin));
-            places.push(Place {
-                session: NONE,
-                origin,
-                heard: now,
-                ended: false,
-            });
+    pub fn claim(&self, claimant: Claimant<'_>, limit: u32, now: i64) -> Result<(), Crowded> {
+        let origin = self.origin(Some(claimant.tenant_id), claimant.device);
+        self.with(claimant.subscriber_id, |places| {
+            self.room(places, origin, limit, now)?;
+            hold(places, origin, now);
             Ok(())
         })
     }
 
-    /// Take in what an accounting packet says.
-    pub fn hear(&self, record: &AccountingRecord, now: i64) {
-        let origin = self.origin(&Device::of(record));
+    /// Whether there is a place for a login; it is not held.
+    ///
+    /// # Errors
+    /// As for [`Self::claim`].
+    pub fn look(&self, claimant: Claimant<'_>, limit: u32, now: i64) -> Result<(), Crowded> {
+        let origin = self.origin(Some(claimant.tenant_id), claimant.device);
+        self.with(claimant.subscriber_id, |places| self.room(places, origin, limit, now))
+    }
+
+    /// Hold a place for a login that others have let in.
+    pub fn hold(&self, claimant: Claimant<'_>, now: i64) {
+        let origin = self.origin(Some(claimant.tenant_id), claimant.device);
+        self.with(claimant.subscriber_id, |places| hold(places, origin, now));
+    }
+
+    /// Take in what an accounting packet says, as it comes.
+    pub fn hear(&self, record: &AccountingRecord) {
+        let origin = self.origin(record.tenant_id.as_deref(), &Device::of(record));
+        let event = event_time(record);
         if matches!(
             record.status,
             AcctStatusType::AccountingOn | AcctStatusType::AccountingOff
         ) {
-            return self.forget(origin.nas, record.event_time);
+            return self.forget(origin.nas, event);
         }
         let Some(subscriber_id) = &record.subscriber_id else {
             return;
         };
-        let place = Place {
-            session: self.hash(record.acct_unique_id.as_str()),
-            origin,
-            heard: record.event_time.min(now),
-            ended: record.status == AcctStatusType::Stop,
+        let stopped = record.status == AcctStatusType::Stop;
+        let begun = begun(record);
+        let report = Report {
+            place: Place {
+                session: Some(self.hash(record.acct_unique_id.as_str())),
+                origin,
+                since: if stopped { event } else { begun.unwrap_or(event) },
+                heard: record.received,
+                interval: record.interim_interval.unwrap_or_default(),
+                state: if stopped { State::Stopped } else { State::Held },
+            },
+            begun,
+            accepted_by: accepted_by(record),
+            event,
+            started: record.status == AcctStatusType::Start,
         };
-        let started = record.status == AcctStatusType::Start;
-        self.with(subscriber_id, |places| self.settle(places, place, started, now));
+        self.with(subscriber_id, |places| self.take(places, &report));
     }
 
     /// Take in sessions that this node did not hear of itself.
     pub fn learn(&self, sessions: impl IntoIterator<Item = OpenSession>, now: i64) {
         for session in sessions {
             let place = Place {
-                session: self.hash(session.acct_unique_id.as_str()),
-                origin: self.origin(&session.device),
+                session: Some(self.hash(session.acct_unique_id.as_str())),
+                origin: self.origin(session.tenant_id.as_deref(), &session.device),
+                since: session.began,
                 heard: session.heard.min(now),
-                ended: false,
+                interval: interval(session.interval.unwrap_or_default()),
+                state: State::Held,
             };
-            self.with(&session.subscriber_id, |places| self.settle(places, place, false, now));
+            self.with(&session.subscriber_id, |places| {
+                // What was heard meanwhile is newer.
+                if !places.iter().any(|known| known.session == place.session) {
+                    places.push(place);
+                    settle(places, &place, Some(session.began));
+                }
+            });
         }
     }
 
@@ -237,235 +227,159 @@ impl Presence {
         }
     }
 
-    fn settle(&self, places: &mut Vec<Place>, new: Place, started: bool, now: i64) {
-        if let Some(known) = places.iter_mut().find(|place| place.session == new.session) {
-            // The id may be in use again: a Start from after the end.
-            if !known.ended || (started && new.heard > known.heard) {
-                known.ended = new.ended;
-                known.origin = new.origin;
+    fn room(&self, places: &mut Vec<Place>, origin: Origin, limit: u32, now: i64) -> Result<(), Crowded> {
+        places.retain(|place| self.matters(place, now));
+        let others: Vec<(Origin, i64)> = places
+            .iter()
+            .filter(|place| place.state == State::Held && !place.origin.is_same(&origin))
+            .map(|place| (place.origin, place.heard))
+            .collect();
+        Crowded::check(&others, limit, now)
+    }
+
+    fn take(&self, places: &mut Vec<Place>, report: &Report) {
+        let place = &report.place;
+        match places.iter_mut().find(|known| known.session == place.session) {
+            Some(known) => known.take(report),
+            None => {
+                places.retain(|known| self.matters(known, place.heard));
+                places.push(*place);
             }
-            known.heard = known.heard.max(new.heard);
-        } else {
-            places.retain(|place| self.matters(place, now));
-            places.push(new);
         }
-        // The session is what was claimed, and takes the place of one that the same device had before.
-        let replaces =
-            |place: &Place| place.session != new.session && place.origin.same(new.origin) && place.heard <= new.heard;
-        places.retain(|place| !(replaces(place) && (place.session == NONE || (started && !place.ended))));
+        settle(places, place, report.accepted_by);
+        if report.started {
+            // A device has one session: the Stop of the one before is lost, or on its way.
+            let before = places.iter_mut().filter(|other| {
+                other.session.is_some()
+                    && other.session != place.session
+                    && other.state == State::Held
+                    && other.since <= report.event
+                    && other.origin.is_same(&place.origin)
+            });
+            before.for_each(|other| other.presume(report.event));
+        }
     }
 
     /// The NAS restarted: its sessions are over.
-    fn forget(&self, nas: u64, at: i64) {
+    fn forget(&self, nas: Option<NonZeroU64>, at: i64) {
         for shard in &self.shards {
             for places in shard.lock().values_mut() {
-                for place in places
+                let is_over = |place: &Place| place.origin.nas == nas && place.since <= at;
+                places.retain(|place| place.session.is_some() || !is_over(place));
+                let over = places
                     .iter_mut()
-                    .filter(|place| place.origin.nas == nas && place.heard <= at)
-                {
-                    place.ended = true;
-                }
+                    .filter(|place| place.state == State::Held && is_over(place));
+                over.for_each(|place| place.presume(at));
             }
         }
     }
 
     fn matters(&self, place: &Place, now: i64) -> bool {
-        let patience = if place.session == NONE {
-            self.patience.claim
-        } else {
-            self.patience.session
+        let patience = match place.session {
+            None => i64::try_from(self.patience.claim.as_secs()).unwrap_or(i64::MAX),
+            Some(_) => self.patience.silence.patience(Some(i64::from(place.interval))),
         };
-        u64::try_from(now - place.heard).is_ok_and(|silent| silent <= patience.as_secs()) || place.heard > now
+        now - place.heard <= patience
     }
 
     fn with<T>(&self, subscriber_id: &str, then: impl FnOnce(&mut Vec<Place>) -> T) -> T {
-        let key = self.hash(subscriber_id);
+        let key = self.hash(subscriber_id).get();
         // The low bits choose the bucket within.
         let shard = usize::try_from(key >> 58).unwrap_or_default() % SHARDS;
         let mut shard = self.shards[shard].lock();
         then(shard.entry(key).or_default())
     }
 
-    fn origin(&self, device: &Device) -> Origin {
-        let hash = |text: &Option<String>| text.as_deref().map_or(NONE, |text| self.hash(text));
-        let port = device.port.as_deref().zip(device.nas.as_deref());
+    fn origin(&self, tenant_id: Option<&str>, device: &Device) -> Origin {
+        let of_tenant = |text: &String| self.hash(&(tenant_id, text));
         Origin {
-            station: hash(&device.station),
-            port: port.map_or(NONE, |port| self.hash(&port)),
-            nas: hash(&device.nas),
+            station: device.station.as_ref().map(|station| self.hash(station)),
+            nas: device.nas.as_ref().map(of_tenant),
+            port: device.port.as_ref().map(of_tenant),
         }
     }
 
-    fn hash<T: std::hash::Hash + ?Sized>(&self, value: &T) -> u64 {
-        self.hasher.hash_one(value).max(1)
+    fn hash<T: std::hash::Hash + ?Sized>(&self, value: &T) -> NonZeroU64 {
+        NonZeroU64::new(self.hasher.hash_one(value)).unwrap_or(NonZeroU64::MIN)
     }
 }
 
-impl Origin {
-    const fn same(self, other: Self) -> bool {
-        if self.station != NONE && other.station != NONE {
-            return self.station == other.station;
+/// What a packet says of a session.
+struct Report {
+    place: Place,
+    /// When the session began, as far as the packet tells; like `event`, by the clock of the NAS.
+    begun: Option<i64>,
+    /// [`accepted_by`].
+    accepted_by: Option<i64>,
+    event: i64,
+    started: bool,
+}
+
+impl Place {
+    /// Take in a report of this session, or of another one under the same id.
+    fn take(&mut self, report: &Report) {
+        let new = &report.place;
+        match (self.state, new.state) {
+            // Of the session before this one.
+            (State::Held, State::Stopped) if report.event < self.since => {}
+            (State::Held | State::Presumed, State::Stopped) => {
+                (self.state, self.since) = (State::Stopped, report.event)
+            }
+            (State::Stopped, State::Stopped) => self.since = self.since.max(report.event),
+            (State::Held, _) => {
+                let silent = interval(new.heard - self.heard);
+                if !report.started {
+                    self.interval = silent.max(new.interval);
+                }
+                self.since = match report.begun {
+                    Some(begun) if report.started || begun > self.since + SLACK => begun,
+                    _ => self.since,
+                };
+                self.origin = new.origin;
+            }
+            (State::Presumed, _) if report.event > self.since => *self = *new,
+            // The id may be in use again.
+            (State::Stopped, _) if report.began_after(self.since) => *self = *new,
+            (State::Stopped | State::Presumed, _) => {}
         }
-        if self.port != NONE && other.port != NONE {
-            return self.port == other.port;
-        }
-        self.nas == other.nas
+        self.heard = self.heard.max(new.heard);
     }
+
+    fn presume(&mut self, at: i64) {
+        (self.state, self.since) = (State::Presumed, at);
+    }
+}
+
+impl Report {
+    fn began_after(&self, stop: i64) -> bool {
+        let slack = if self.started { 0 } else { SLACK };
+        self.begun.is_some_and(|begun| begun > stop + slack)
+    }
+}
+
+/// Hold a place; a device has one claim.
+fn hold(places: &mut Vec<Place>, origin: Origin, now: i64) {
+    places.retain(|place| place.session.is_some() || !place.origin.is_same(&origin));
+    places.push(Place {
+        session: None,
+        origin,
+        since: now,
+        heard: now,
+        interval: 0,
+        state: State::Held,
+    });
+}
+
+/// A session that began is what was claimed; what is claimed afterwards is not.
+fn settle(places: &mut Vec<Place>, session: &Place, accepted_by: Option<i64>) {
+    let Some(accepted_by) = accepted_by else { return };
+    places
+        .retain(|claim| claim.session.is_some() || claim.since > accepted_by || !claim.origin.is_same(&session.origin));
+}
+
+fn interval(seconds: i64) -> u32 {
+    u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    const NOW: i64 = 1_700_000_000;
-
-    fn presence() -> Presence {
-        Presence::new(Patience {
-            session: Duration::from_secs(1_800),
-            claim: Duration::from_secs(60),
-        })
-    }
-
-    fn record(status: AcctStatusType, session: &str, station: &str, at: i64) -> AccountingRecord {
-        AccountingRecord {
-            status,
-            tenant_id: None,
-            subscriber_id: Some("ada".to_owned()),
-            acct_session_id: session.to_owned(),
-            acct_unique_id: session.to_owned(),
-            user_name: "ada".to_owned(),
-            realm: String::new(),
-            nas_ip_address: "192.0.2.1".parse().unwrap(),
-            nas_port_id: None,
-            nas_port_type: None,
-            event_time: NOW + at,
-            session_time: None,
-            authentic: None,
-            connect_info: None,
-            input_octets: None,
-            output_octets: None,
-            called_station_id: None,
-            calling_station_id: Some(station.to_owned()),
-            terminate_cause: None,
-            service_type: None,
-            framed_protocol: None,
-            framed_ip_address: None,
-            framed_ipv6_address: None,
-            framed_ipv6_prefix: None,
-            framed_interface_id: None,
-            delegated_ipv6_prefix: None,
-            class: None,
-            multi_session_id: None,
-            gigawords: false,
-        }
-    }
-
-    fn claim(presence: &Presence, station: &str, at: i64) -> Result<(), Crowded> {
-        presence.claim("ada", &Device::new(Some(station), None, None), 1, NOW + at)
-    }
-
-    fn hear(presence: &Presence, status: AcctStatusType, session: &str, station: &str, at: i64) {
-        presence.hear(&record(status, session, station, at), NOW + at);
-    }
-
-    const ONE: &str = "00:11:22:33:44:01";
-    const TWO: &str = "00:11:22:33:44:02";
-
-    #[test]
-    fn the_last_place_is_given_once() {
-        let presence = presence();
-        claim(&presence, ONE, 0).unwrap();
-        let crowded = claim(&presence, TWO, 1).unwrap_err();
-        assert_eq!((crowded.sessions, crowded.oldest), (1, NOW));
-        claim(&presence, TWO, 61).unwrap();
-    }
-
-    #[test]
-    fn a_device_takes_its_own_place_in_whatever_notation() {
-        let presence = presence();
-        claim(&presence, ONE, 0).unwrap();
-        hear(&presence, AcctStatusType::Start, "s1", ONE, 1);
-        claim(&presence, "0011.2233.4401", 2).unwrap();
-        hear(&presence, AcctStatusType::Start, "s2", "00-11-22-33-44-01", 3);
-        assert_eq!(claim(&presence, TWO, 4).unwrap_err().sessions, 1);
-        hear(&presence, AcctStatusType::Stop, "s2", ONE, 5);
-        claim(&presence, TWO, 6).unwrap();
-    }
-
-    #[test]
-    fn a_device_with_a_session_and_a_claim_takes_one_place() {
-        let presence = presence();
-        hear(&presence, AcctStatusType::Start, "s1", ONE, 0);
-        claim(&presence, ONE, 1).unwrap();
-        let other = |station| Device::new(Some(station), None, None);
-        presence.claim("ada", &other(TWO), 2, NOW + 2).unwrap();
-        let crowded = presence.claim("ada", &other("three"), 2, NOW + 3).unwrap_err();
-        assert_eq!(crowded.sessions, 2);
-    }
-
-    #[test]
-    fn a_session_holds_its_place_while_it_is_heard_of() {
-        let presence = presence();
-        hear(&presence, AcctStatusType::Start, "s1", ONE, 0);
-        hear(&presence, AcctStatusType::InterimUpdate, "s1", ONE, 1_700);
-        assert!(claim(&presence, TWO, 3_500).is_err());
-        claim(&presence, TWO, 3_501).unwrap();
-    }
-
-    #[test]
-    fn a_stop_frees_the_place_and_a_late_report_does_not_take_it_again() {
-        let presence = presence();
-        hear(&presence, AcctStatusType::Start, "s1", ONE, 0);
-        hear(&presence, AcctStatusType::Stop, "s1", ONE, 100);
-        hear(&presence, AcctStatusType::InterimUpdate, "s1", ONE, 50);
-        claim(&presence, TWO, 101).unwrap();
-    }
-
-    #[test]
-    fn a_restart_of_the_nas_frees_all_its_places() {
-        let presence = presence();
-        hear(&presence, AcctStatusType::Start, "s1", ONE, 0);
-        hear(&presence, AcctStatusType::AccountingOn, "", ONE, 10);
-        claim(&presence, TWO, 11).unwrap();
-    }
-
-    #[test]
-    fn no_limit_is_none() {
-        let presence = presence();
-        for station in [ONE, TWO, "three"] {
-            let device = Device::new(Some(station), None, None);
-            presence.claim("ada", &device, 0, NOW).unwrap();
-        }
-    }
-
-    #[test]
-    fn devices_are_told_apart_by_what_both_packets_tell() {
-        let (here, there) = ("192.0.2.1".parse().ok(), "192.0.2.2".parse().ok());
-        let full = Device::new(Some(ONE), here, Some("ether1"));
-        for (other, same) in [
-            (Device::new(Some("00-11-22-33-44-01"), there, Some("ether2")), true),
-            (Device::new(Some(TWO), here, Some("ether1")), false),
-            (Device::new(None, here, Some("ether1")), true),
-            (Device::new(None, here, Some("ether2")), false),
-            (Device::new(None, there, Some("ether1")), false),
-            (Device::new(Some(""), here, None), true),
-            (Device::new(None, there, None), false),
-        ] {
-            let presence = presence();
-            presence.claim("ada", &full, 1, NOW).unwrap();
-            assert_eq!(presence.claim("ada", &other, 1, NOW).is_ok(), same, "{other:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_over_is_let_go() {
-        let presence = presence();
-        hear(&presence, AcctStatusType::Start, "s1", ONE, 0);
-        presence.prune(NOW + 1_800);
-        assert_eq!(presence.len(), 1);
-        presence.prune(NOW + 1_801);
-        assert!(presence.is_empty());
-    }
-}
+mod tests;

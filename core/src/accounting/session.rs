@@ -74,7 +74,9 @@ pub struct Session {
     pub start_reported: bool,
     /// What the newest record is from.
     pub update: i64,
-    /// Seconds between the last two reports while it was open.
+    /// When the newest record that found it open arrived, by our clock.
+    pub heard: i64,
+    /// Seconds between the last two reports while it was open, or what was asked of the NAS if that is more.
     pub interval: Option<i64>,
     pub stop: Option<Stop>,
     /// Acct-Session-Time.
@@ -91,18 +93,31 @@ pub fn event_time(record: &AccountingRecord) -> i64 {
     record.event_time.clamp(0, END_OF_TIME)
 }
 
+/// When the record arrived, within what a database can hold.
+fn received(record: &AccountingRecord) -> i64 {
+    record.received.clamp(0, END_OF_TIME)
+}
+
 /// Seconds of the session that the record reports. Zero says nothing: some NAS never count.
 fn session_time(record: &AccountingRecord) -> Option<i64> {
     record.session_time.filter(|time| *time > 0).map(i64::from)
 }
 
 /// When the session of the record began, as far as the record tells.
-fn begun(record: &AccountingRecord) -> Option<i64> {
+pub(crate) fn begun(record: &AccountingRecord) -> Option<i64> {
     let event = event_time(record);
     if record.status == AcctStatusType::Start {
         return Some(event);
     }
     session_time(record).map(|time| (event - time).max(0))
+}
+
+/// The latest that the login of the record's session can have been accepted, by our clock. One that was accepted later is of
+/// a session to come. `None` = the record does not tell.
+pub(crate) fn accepted_by(record: &AccountingRecord) -> Option<i64> {
+    // What a clock that is ahead says is later than it was.
+    let ahead = (event_time(record) - received(record)).max(0);
+    begun(record).map(|begun| begun - ahead)
 }
 
 impl Session {
@@ -118,7 +133,8 @@ impl Session {
             start: begun(record).unwrap_or(event),
             start_reported: record.status == AcctStatusType::Start,
             update: event,
-            interval: None,
+            heard: received(record),
+            interval: record.interim_interval.map(i64::from),
             stop: None,
             seconds: 0,
             octets: Octets::default(),
@@ -159,7 +175,7 @@ impl Session {
         }
         self.start_reported |= started;
         if event > self.update && self.is_open() && !stopped {
-            self.interval = Some(event - self.update);
+            self.interval = Some(event - self.update).max(record.interim_interval.map(i64::from));
         }
         let at = session_time(record).unwrap_or(event - self.start);
         let before_at = if self.seconds > 0 {
@@ -172,6 +188,9 @@ impl Session {
         self.seconds = self.seconds.max(record.session_time.map_or(0, i64::from));
         self.update = self.update.max(event);
         self.end(record, stopped.then_some(event), event);
+        if self.is_open() {
+            self.heard = self.heard.max(received(record));
+        }
         self.describe(record, newest);
 
         let subscriber_id = record.subscriber_id.as_ref().filter(|_| self.subscriber_id.is_none());
@@ -211,6 +230,10 @@ impl Session {
             }
             (_, Some(at)) => Some(reported(at, record.terminate_cause.clone())),
         };
+        // The clock of the NAS was set back meanwhile.
+        if let Some(stop) = &mut self.stop {
+            stop.at = stop.at.max(self.start);
+        }
     }
 
     fn describe(&mut self, record: &AccountingRecord, newest: bool) {
@@ -339,18 +362,27 @@ impl Sessions {
 /// Whether the record is of a session that came after this one.
 fn follows(record: &AccountingRecord, begun: i64, session: &Session) -> bool {
     match &session.stop {
-        Some(stop) if !stop.inferred => return begun > stop.at + SLACK,
+        Some(stop) if !stop.inferred => {
+            // A line may be back within a moment. A Start that is sent again, or counters that go on, are of the one before.
+            return match record.status {
+                AcctStatusType::Start => begun > stop.at && begun > session.start + SLACK,
+                _ => begun > stop.at + SLACK || (begun > stop.at && counts_less(record, session)),
+            };
+        }
         Some(stop) if stop.cause.as_deref() == Some(NAS_REBOOT) && begun > stop.at + SLACK => return true,
         _ => {}
     }
     // Its Stop is missing. What goes on counting from where it was is the same session, whatever its clock says: taken for
     // another one, it would be counted twice.
-    let goes_on = record.status != AcctStatusType::Start
-        && session.seconds > 0
-        && session_time(record).is_none_or(|time| time >= session.seconds)
-        && record.input_octets.is_none_or(|input| input >= session.octets.input)
-        && record
-            .output_octets
-            .is_none_or(|output| output >= session.octets.output);
+    let goes_on = record.status != AcctStatusType::Start && session.seconds > 0 && !counts_less(record, session);
     begun > session.update + SLACK && !goes_on
+}
+
+/// Whether a counter of the record is below the session's.
+fn counts_less(record: &AccountingRecord, session: &Session) -> bool {
+    session_time(record).is_some_and(|time| time < session.seconds)
+        || record.input_octets.is_some_and(|input| input < session.octets.input)
+        || record
+            .output_octets
+            .is_some_and(|output| output < session.octets.output)
 }

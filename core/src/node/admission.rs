@@ -12,7 +12,8 @@ use super::NodeConfig;
 use super::link::Link;
 use super::stall::{Stall, Waited};
 use crate::accounting::AccountingRecord;
-use crate::accounting::presence::{Crowded, Device, Patience, Presence};
+use crate::accounting::journal::Journal;
+use crate::accounting::presence::{Claimant, Crowded, Device, Patience, Presence};
 use crate::policy::{Reason, Refusal};
 use crate::store::{SessionClaim, StoreError};
 
@@ -55,15 +56,16 @@ pub(super) struct Admission {
     timeout: Duration,
     patience: Patience,
     presence: Arc<Presence>,
+    journal: Option<Arc<Journal>>,
     link: Arc<Link>,
     runtime: Handle,
     stall: Stall,
 }
 
 impl Admission {
-    pub(super) fn new(config: &NodeConfig, runtime: &Handle, link: &Arc<Link>) -> Self {
+    pub(super) fn new(config: &NodeConfig, runtime: &Handle, link: &Arc<Link>, journal: Option<&Arc<Journal>>) -> Self {
         let patience = Patience {
-            session: config.silence.patience(),
+            silence: config.silence,
             claim: config.claim_lifetime,
         };
         Self {
@@ -72,6 +74,7 @@ impl Admission {
             timeout: config.claim_timeout,
             patience,
             presence: Arc::new(Presence::new(patience)),
+            journal: journal.cloned(),
             link: Arc::clone(link),
             runtime: runtime.clone(),
             stall: Stall::default(),
@@ -83,51 +86,84 @@ impl Admission {
         (self.mode != SimultaneousUse::Off).then_some(&self.presence)
     }
 
-    pub(super) fn hear(&self, record: &AccountingRecord, now: i64) {
+    pub(super) fn hear(&self, record: &AccountingRecord) {
         if let Some(presence) = self.presence() {
-            presence.hear(record, now);
+            presence.hear(record);
         }
     }
 
     /// Take a place for the login.
-    pub(super) fn admit(&self, subscriber_id: &str, limit: u32, login: &Login<'_>) -> Result<(), Refusal> {
+    pub(super) fn admit(
+        &self,
+        tenant_id: &str,
+        subscriber_id: &str,
+        limit: u32,
+        login: &Login<'_>,
+    ) -> Result<(), Refusal> {
         if limit == 0 || self.mode == SimultaneousUse::Off {
             return Ok(());
         }
+        let now = login.now;
         let device = Device::new(login.calling_station_id, login.nas_ip_address, login.nas_port_id);
-        let here = self.presence.claim(subscriber_id, &device, limit, login.now);
-        let counted = match self.mode {
-            SimultaneousUse::Strict => match self.ask(subscriber_id, device, limit, login.now) {
-                Ok(counted) => counted,
-                Err(why) => return self.without_database(here, limit, login.now, &why),
-            },
-            SimultaneousUse::Node | SimultaneousUse::Off => here,
+        let claimant = Claimant {
+            tenant_id,
+            subscriber_id,
+            device: &device,
         };
-        counted.map_err(|crowded| too_many(crowded, limit, login.now))
+        let admitted = match self.mode {
+            SimultaneousUse::Strict => self.admit_strictly(claimant, limit, now)?,
+            SimultaneousUse::Node | SimultaneousUse::Off => self.presence.claim(claimant, limit, now),
+        };
+        admitted.map_err(|crowded| too_many(crowded, limit, now))
     }
 
-    fn without_database(&self, here: Result<(), Crowded>, limit: u32, now: i64, why: &str) -> Result<(), Refusal> {
-        match self.down {
-            DatabaseDown::Allow => here.map_err(|crowded| too_many(crowded, limit, now)),
-            DatabaseDown::Refuse => Err(Refusal::new(
+    fn admit_strictly(&self, claimant: Claimant<'_>, limit: u32, now: i64) -> Result<Result<(), Crowded>, Refusal> {
+        let applied_until = self.applied_until(now);
+        // What waits in the journal for so long, the database will not know of when the claims run out.
+        let backlog = u64::try_from(now - applied_until).is_ok_and(|age| age > self.patience.claim.as_secs() / 2);
+        if backlog && let Err(crowded) = self.presence.look(claimant, limit, now) {
+            return Ok(Err(crowded));
+        }
+        match (self.ask(claimant, limit, now, applied_until), self.down) {
+            (Ok(Ok(())), _) => {
+                self.presence.hold(claimant, now);
+                Ok(Ok(()))
+            }
+            (Ok(Err(crowded)), _) => Ok(Err(crowded)),
+            (Err(_), DatabaseDown::Allow) => Ok(self.presence.claim(claimant, limit, now)),
+            (Err(why), DatabaseDown::Refuse) => Err(Refusal::new(
                 Reason::SessionsUnknown,
                 format!("the sessions of the subscriber cannot be counted: {why}"),
             )),
         }
     }
 
+    /// When the oldest record came that is not in the database yet.
+    fn applied_until(&self, now: i64) -> i64 {
+        let oldest = self.journal.as_ref().and_then(|journal| journal.stats().oldest);
+        oldest.map_or(now, |oldest| oldest.min(now))
+    }
+
     /// Count and claim in the database.
-    fn ask(&self, subscriber_id: &str, device: Device, limit: u32, now: i64) -> Result<Result<(), Crowded>, String> {
+    fn ask(
+        &self,
+        claimant: Claimant<'_>,
+        limit: u32,
+        now: i64,
+        applied_until: i64,
+    ) -> Result<Result<(), Crowded>, String> {
         let asked = self.stall.guard(|| {
             let (done, answer) = blocking::sync_channel(1);
             let (link, patience) = (Arc::clone(&self.link), self.patience);
-            let subscriber_id = subscriber_id.to_owned();
+            let subscriber_id = claimant.subscriber_id.to_owned();
+            let device = claimant.device.clone();
             self.runtime.spawn(async move {
                 let claim = SessionClaim {
                     subscriber_id: &subscriber_id,
                     device: &device,
                     limit,
                     now,
+                    applied_until,
                 };
                 let claimed = async { link.store().await?.claim_session(claim, &patience).await };
                 // The hook may have stopped waiting: then the claim expires.

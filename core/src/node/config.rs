@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::accounting::journal::JournalConfig;
+use crate::accounting::silence::Silence;
 use crate::secret::Secret;
-use crate::store::Silence;
 
 use super::admission::{DatabaseDown, SimultaneousUse};
 

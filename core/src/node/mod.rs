@@ -34,7 +34,7 @@ use crate::accounting::{AccountingRecord, PostAuthRecord};
 use crate::dictionary::Dictionary;
 use crate::password::{AuthMethod, Known, PasswordError, VerifyCache};
 use crate::policy::reply::ReplyItem;
-use crate::policy::{self, Facts, Reason, Refusal};
+use crate::policy::{self, Facts, Reason, Refusal, TierEffect};
 use crate::secret::{KeyRing, Secret, SecretError};
 use crate::snapshot::{Entry, Found, Missing, StoredSecret};
 use crate::subscriber::RawRow;
@@ -80,6 +80,15 @@ pub struct Authorization<'a> {
     /// Raw rows, to be evaluated by the server itself after `reply` is in place.
     pub checks: &'a [RawRow<'a>],
     pub replies: &'a [RawRow<'a>],
+}
+
+/// Whose packet it is, as far as known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    pub tenant_id: Option<String>,
+    pub subscriber_id: Option<String>,
+    /// The longest Acct-Interim-Interval (seconds) that a login of the subscriber is answered with.
+    pub interim_interval: Option<u32>,
 }
 
 /// A node could not start.
@@ -163,8 +172,14 @@ impl Node {
             }
             None => (Accounting::in_database(runtime.handle(), &link), None),
         };
-        let admission = Admission::new(&config, runtime.handle(), &link);
-        let upkeep = Upkeep::spawn(runtime.handle(), &config, &link, admission.presence());
+        let admission = Admission::new(&config, runtime.handle(), &link, accounting.journal());
+        let upkeep = Upkeep::spawn(
+            runtime.handle(),
+            &config,
+            &link,
+            admission.presence(),
+            accounting.journal(),
+        );
         let reporter = report::spawn(runtime.handle(), &config, &link, &state, accounting.journal());
         Ok(Self {
             verified: VerifyCache::new(config.verify_cache)?,
@@ -298,24 +313,26 @@ impl Node {
         Err(Refusal::new(Reason::SnapshotStale, message))
     }
 
-    /// Tenant and subscriber of a packet, for the rows that post-auth and accounting write: `(tenant_id, subscriber_id)`.
+    /// Whose packet it is, for the rows that post-auth and accounting write.
     #[must_use]
-    pub fn identify(&self, source: Option<IpAddr>, user_name: &[u8]) -> (Option<String>, Option<String>) {
+    pub fn identify(&self, source: Option<IpAddr>, user_name: &[u8]) -> Identity {
         let snapshot = self.state.snapshot();
         let view = snapshot.view();
         let found = std::str::from_utf8(user_name)
             .ok()
             .and_then(|name| view.find(source, self.default_tenant(), name).ok());
-        match found {
-            Some(found) => (
-                Some(found.tenant.id.clone()),
-                found.entry().ok().map(|entry| entry.id()),
-            ),
-            None => (
-                view.tenant_of(source, self.default_tenant())
-                    .map(|tenant| tenant.id.clone()),
-                None,
-            ),
+        let Some(found) = found else {
+            let tenant = view.tenant_of(source, self.default_tenant());
+            return Identity {
+                tenant_id: tenant.map(|tenant| tenant.id.clone()),
+                ..Identity::default()
+            };
+        };
+        let entry = found.entry().ok();
+        Identity {
+            tenant_id: Some(found.tenant.id.clone()),
+            subscriber_id: entry.as_ref().map(Entry::id),
+            interim_interval: entry.and_then(|entry| interim_interval(&found, &entry)),
         }
     }
 
@@ -333,11 +350,13 @@ impl Node {
                 .and_then(|name| view.find(login.source, self.default_tenant(), name).ok())
                 .and_then(|found| {
                     let entry = found.entry().ok()?;
-                    Some((entry.id(), entry.facts.simultaneous_use))
+                    Some((found.tenant.id.clone(), entry.id(), entry.facts.simultaneous_use))
                 })
         };
         // Whoever is let in without being known here is let in by another module.
-        found.map_or(Ok(()), |(id, limit)| self.admission.admit(&id, limit, login))
+        found.map_or(Ok(()), |(tenant, id, limit)| {
+            self.admission.admit(&tenant, &id, limit, login)
+        })
     }
 
     /// Queue a row of `radpostauth`. Never waits; a row that finds the queue full is counted and dropped.
@@ -350,7 +369,7 @@ impl Node {
     /// # Errors
     /// The record may be lost; the packet must not be answered.
     pub fn accounting(&self, record: AccountingRecord) -> Result<(), AccountingError> {
-        self.admission.hear(&record, crate::clock::unix_now());
+        self.admission.hear(&record);
         self.accounting.keep(record, self.config.accounting_timeout)
     }
 
@@ -396,6 +415,19 @@ impl Node {
     fn default_tenant(&self) -> Option<&str> {
         self.config.default_tenant.as_deref()
     }
+}
+
+/// A session keeps what it was given before a tier began or ended.
+fn interim_interval(found: &Found<'_>, entry: &Entry<'_>) -> Option<u32> {
+    let of_tier = entry
+        .tier
+        .and_then(|tier| found.tier(tier))
+        .and_then(|tier| match tier.effect {
+            TierEffect::Plan(plan) => plan.plan.acct_interim_interval,
+            TierEffect::Refuse => None,
+        });
+    let plan = entry.plan.and_then(|index| found.plan(index));
+    plan.and_then(|plan| plan.plan.acct_interim_interval).max(of_tier)
 }
 
 fn unknown_nas(source: Option<IpAddr>) -> String {

@@ -75,9 +75,9 @@ pub(super) fn spawn(
     };
     let task = runtime.spawn(async move {
         loop {
-            reporter.report().await;
+            reporter.report(false).await;
             if tokio::time::timeout(EVERY, stopping.changed()).await.is_ok() {
-                let _ = tokio::time::timeout(FAREWELL, reporter.report()).await;
+                let _ = tokio::time::timeout(FAREWELL, reporter.report(true)).await;
                 return;
             }
         }
@@ -86,7 +86,8 @@ pub(super) fn spawn(
 }
 
 impl Reporter {
-    async fn report(&mut self) {
+    /// `last`: nothing comes after it, as all that could be applied is.
+    async fn report(&mut self, last: bool) {
         let stats = self.journal.as_ref().map(|journal| journal.stats()).unwrap_or_default();
         let elapsed = self.since.elapsed().as_secs_f64().max(0.001);
         let rate = |total: u64, before: u64| ((total - before) as f64 / elapsed).round() as u64;
@@ -108,6 +109,7 @@ impl Reporter {
             applied_per_second: applied,
             snapshot_age: status.age.as_secs(),
             subscribers: status.subscribers as u64,
+            stopped: last,
         };
         // Who needs the database says that it is away.
         let told = match self.link.store().await {

@@ -10,9 +10,11 @@ use tracing::{debug, error, info, warn};
 
 use super::NodeConfig;
 use super::link::Link;
+use crate::accounting::journal::Journal;
 use crate::accounting::presence::Presence;
+use crate::accounting::silence::Silence;
 use crate::clock::unix_now;
-use crate::store::{Silence, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// A quota whose period ends, and a top-up, count this soon.
 const EVERY: Duration = Duration::from_secs(5);
@@ -31,6 +33,7 @@ impl Upkeep {
         config: &NodeConfig,
         link: &Arc<Link>,
         presence: Option<&Arc<Presence>>,
+        journal: Option<&Arc<Journal>>,
     ) -> Self {
         let (stop, mut stopping) = watch::channel(false);
         let mut work = Work {
@@ -38,6 +41,8 @@ impl Upkeep {
             silence: config.silence,
             unlearned: presence.cloned(),
             presence: presence.cloned(),
+            journal: journal.cloned(),
+            listening: unix_now(),
             tidied: None,
         };
         let task = runtime.spawn(async move {
@@ -69,6 +74,9 @@ struct Work {
     presence: Option<Arc<Presence>>,
     /// Sessions that began before this node did have not been read yet.
     unlearned: Option<Arc<Presence>>,
+    journal: Option<Arc<Journal>>,
+    /// Since when reports come through to the database: no session was silent before, as far as this node can tell.
+    listening: i64,
     /// When what is not in a hurry was last done.
     tidied: Option<Instant>,
 }
@@ -92,11 +100,10 @@ impl Work {
     }
 
     async fn database(&mut self, now: i64, tidy: bool) -> Result<(), StoreError> {
-        let store = self.link.store().await?;
+        let store = self.reach().await?;
         if let Some(presence) = &self.unlearned {
-            let patience = i64::try_from(self.silence.patience().as_secs()).unwrap_or(i64::MAX);
-            let sessions = store.sessions_heard_since(now.saturating_sub(patience)).await?;
-            presence.learn(sessions, now);
+            let since = now.saturating_sub(self.silence.longest_patience());
+            presence.learn(store.sessions_heard_since(since).await?, now);
             self.unlearned = None;
         }
         // One that fails must not keep the others from being done.
@@ -107,11 +114,26 @@ impl Work {
         rolled.map(drop)
     }
 
+    /// The database, if it answers.
+    async fn reach(&mut self) -> Result<Arc<Store>, StoreError> {
+        let reached = async {
+            let store = self.link.store().await?;
+            store.ping().await.map(|()| store)
+        };
+        let reached = reached.await;
+        if reached.is_err() {
+            self.listening = unix_now();
+        }
+        reached
+    }
+
     async fn tidy(&self, store: &Store, now: i64) -> Result<(), StoreError> {
         let made = store.radacct_upkeep(now).await;
         let expired = store.expire_claims(now).await;
         if self.silence.intervals > 0 {
-            let closed = store.close_silent(&self.silence, now).await?;
+            let oldest = self.journal.as_ref().and_then(|journal| journal.stats().oldest);
+            let applied_until = oldest.map_or(now, |oldest| oldest.min(now));
+            let closed = store.close_silent(&self.silence, self.listening, applied_until).await?;
             if closed > 0 {
                 info!("{closed} sessions closed that were not heard of for too long");
             }

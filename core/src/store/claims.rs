@@ -2,11 +2,13 @@
 
 use super::error::Attempt as _;
 use super::link::Tx;
+use super::nodes::applied_until;
 use super::records::opt_storable;
-use super::sql::{Columns, params, statements};
+use super::sql::{Columns, Row, params, statements};
 use super::{Result, Store};
-use crate::accounting::presence::{Crowded, Device, OpenSession, Patience};
-use crate::accounting::session::event_time;
+use crate::accounting::device::Device;
+use crate::accounting::presence::{Crowded, OpenSession, Patience};
+use crate::accounting::session::accepted_by;
 use crate::accounting::{AccountingRecord, AcctStatusType};
 
 /// Whether what `$one` tells of a device is not what `$station`, `$nas` and `$port` tell, as [`Device`] has it.
@@ -46,44 +48,6 @@ macro_rules! differs {
     };
 }
 
-/// The devices that take a place of subscriber `$1`, other than station `$2`, NAS `$3`, port `$4`, as of `$5`, heard of
-/// within `$6` seconds.
-macro_rules! others {
-    ($host:literal, $close_host:literal, $since:literal, $epoch:literal, $close:literal, $text:literal) => {
-        concat!(
-            "SELECT coalesce(station, nas || coalesce(' ' || port, '')) AS device, heard FROM (
-                SELECT coalesce(calling_mac, nullif(callingstationid, '')) AS station,
-                    ",
-            $host,
-            "nasipaddress",
-            $close_host,
-            " AS nas, nullif(nasportid, '') AS port,
-                    ",
-            $epoch,
-            "acctupdatetime",
-            $close,
-            " AS heard
-                FROM radacct WHERE subscriber_id = $1 AND acctstoptime IS NULL AND acctupdatetime >= ",
-            $since,
-            "
-                UNION ALL
-                SELECT station, nas, port, $5 FROM session_claims
-                WHERE subscriber_id = $1 AND ",
-            $epoch,
-            "expires_at",
-            $close,
-            " >= $5) AS places
-            WHERE ",
-            differs!(
-                "places.",
-                concat!("$2", $text),
-                concat!("$3", $text),
-                concat!("$4", $text)
-            )
-        )
-    };
-}
-
 statements! {
     /// Two logins of one subscriber are looked at one after the other, whatever nodes they reach. A claim need not
     /// outlive a crash of the database.
@@ -91,12 +55,27 @@ statements! {
         postgres: "SELECT set_config('synchronous_commit', 'off', true),
             pg_advisory_xact_lock(hashtext('session_claims'), hashtext($1))",
     }
-    OTHERS {
-        sqlite: concat!("SELECT count(DISTINCT device), coalesce(min(heard), $5) FROM (",
-            others!("", "", "datetime($5 - $6, 'unixepoch')", "unixepoch(", ")", ""), ")"),
-        postgres: concat!("SELECT count(DISTINCT device), coalesce(min(heard)::bigint, $5) FROM (",
-            others!("host(", ")", "to_timestamp($5::bigint - $6::bigint)", "extract(epoch FROM ", ")", "::text"),
-            ") AS others"),
+    /// What may take a place of subscriber `$1` as of `$2`, and how far records are applied: `$3` seconds of silence are too
+    /// long for any session, or to wait for a node.
+    PLACES {
+        sqlite: concat!("WITH applied AS (SELECT (", applied_until!(sqlite: "$2", "$3"), ") AS until)
+            SELECT until, callingstationid, nasipaddress, nullif(nasportid, ''),
+                unixepoch(coalesce(heard_at, acctupdatetime)) AS heard, coalesce(acctinterval, 0)
+            FROM radacct, applied
+            WHERE subscriber_id = $1 AND acctstoptime IS NULL
+                AND coalesce(heard_at, acctupdatetime) >= datetime(until - $3, 'unixepoch')
+            UNION ALL
+            SELECT until, station, nas, port, unixepoch(made_at), NULL FROM session_claims, applied
+            WHERE subscriber_id = $1 AND unixepoch(expires_at) >= until"),
+        postgres: concat!("WITH applied AS (SELECT (", applied_until!(postgres: "$2", "$3"), ") AS until)
+            SELECT until, callingstationid, host(nasipaddress), nullif(nasportid, ''),
+                extract(epoch FROM coalesce(heard_at, acctupdatetime))::bigint AS heard, coalesce(acctinterval, 0)::bigint
+            FROM radacct, applied
+            WHERE subscriber_id = $1 AND acctstoptime IS NULL
+                AND coalesce(heard_at, acctupdatetime) >= to_timestamp(until - $3::bigint)
+            UNION ALL
+            SELECT until, station, nas, port, extract(epoch FROM made_at)::bigint, NULL::bigint FROM session_claims, applied
+            WHERE subscriber_id = $1 AND expires_at >= to_timestamp(until)"),
     }
     CLAIM {
         sqlite: "INSERT INTO session_claims (subscriber_id, device, station, nas, port, made_at, expires_at)
@@ -118,19 +97,26 @@ statements! {
             WHERE c.subscriber_id = r ->> 0 AND c.made_at <= to_timestamp((r ->> 1)::bigint)
                 AND NOT (", differs!("c.", "(r ->> 2)", "(r ->> 3)", "(r ->> 4)"), ")"),
     }
+    /// A claim counts until the records that would settle it are applied.
     EXPIRE {
-        sqlite: "DELETE FROM session_claims WHERE expires_at < datetime($1, 'unixepoch')",
-        postgres: "DELETE FROM session_claims WHERE expires_at < to_timestamp($1)",
+        sqlite: concat!("DELETE FROM session_claims
+            WHERE expires_at < datetime((", applied_until!(sqlite: "$1", "86400"), "), 'unixepoch')"),
+        postgres: concat!("DELETE FROM session_claims
+            WHERE expires_at < to_timestamp((", applied_until!(postgres: "$1", "86400"), "))"),
     }
     OPEN_SINCE {
-        sqlite: "SELECT subscriber_id, acctuniqueid, callingstationid, nasipaddress, nasportid,
-                unixepoch(acctupdatetime)
+        sqlite: "SELECT tenant_id, subscriber_id, acctuniqueid, callingstationid, nasipaddress, nasportid,
+                unixepoch(coalesce(acctstarttime, acctupdatetime)), unixepoch(coalesce(heard_at, acctupdatetime)),
+                acctinterval
             FROM radacct
-            WHERE acctstoptime IS NULL AND subscriber_id IS NOT NULL AND acctupdatetime >= datetime($1, 'unixepoch')",
-        postgres: "SELECT subscriber_id, acctuniqueid, callingstationid, host(nasipaddress), nasportid,
-                extract(epoch FROM acctupdatetime)::bigint
+            WHERE acctstoptime IS NULL AND subscriber_id IS NOT NULL
+                AND coalesce(heard_at, acctupdatetime) >= datetime($1, 'unixepoch')",
+        postgres: "SELECT tenant_id, subscriber_id, acctuniqueid, callingstationid, host(nasipaddress), nasportid,
+                extract(epoch FROM coalesce(acctstarttime, acctupdatetime))::bigint,
+                extract(epoch FROM coalesce(heard_at, acctupdatetime))::bigint, acctinterval
             FROM radacct
-            WHERE acctstoptime IS NULL AND subscriber_id IS NOT NULL AND acctupdatetime >= to_timestamp($1)",
+            WHERE acctstoptime IS NULL AND subscriber_id IS NOT NULL
+                AND coalesce(heard_at, acctupdatetime) >= to_timestamp($1)",
     }
 }
 
@@ -143,6 +129,8 @@ pub struct SessionClaim<'a> {
     pub limit: u32,
     /// Unix seconds.
     pub now: i64,
+    /// When the oldest record came that this node has not applied, or `now`.
+    pub applied_until: i64,
 }
 
 fn storable_device(device: &Device) -> Device {
@@ -153,6 +141,25 @@ fn storable_device(device: &Device) -> Device {
     }
 }
 
+/// Devices other than `device` that take a place, each with when it was heard of.
+fn others(rows: &[Row], device: &Device, patience: &Patience) -> std::result::Result<Vec<(Device, i64)>, sqlx::Error> {
+    let mut others = Vec::new();
+    for row in rows {
+        let mut column = Columns::of(row);
+        let until: i64 = column.number()?;
+        let (station, nas, port) = (column.opt_text()?, column.opt_parsed()?, column.opt_text()?);
+        let other = Device::new(station.as_deref(), nas, port.as_deref());
+        let heard: i64 = column.number()?;
+        let interval: Option<i64> = column.opt_number()?;
+        // A claim has none: that it counts was decided already.
+        let silent = interval.is_some_and(|_| until - heard > patience.silence.patience(interval));
+        if !silent && !other.is_same(device) {
+            others.push((other, heard));
+        }
+    }
+    Ok(others)
+}
+
 /// Sessions that are known count by themselves: let go of the claims they began with.
 pub(super) async fn settle(tx: &mut Tx, records: &[AccountingRecord]) -> std::result::Result<(), sqlx::Error> {
     let known: Vec<_> = records
@@ -160,7 +167,13 @@ pub(super) async fn settle(tx: &mut Tx, records: &[AccountingRecord]) -> std::re
         .filter(|record| matches!(record.status, AcctStatusType::Start | AcctStatusType::Stop))
         .filter_map(|record| {
             let Device { station, nas, port } = storable_device(&Device::of(record));
-            Some((record.subscriber_id.as_deref()?, event_time(record), station, nas, port))
+            Some((
+                record.subscriber_id.as_deref()?,
+                accepted_by(record)?,
+                station,
+                nas,
+                port,
+            ))
         })
         .collect();
     if known.is_empty() {
@@ -181,21 +194,19 @@ impl Store {
         patience: &Patience,
     ) -> Result<std::result::Result<(), Crowded>> {
         let attempt = || format!("count the sessions of subscriber {}", claim.subscriber_id);
-        let seconds = |time: std::time::Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX >> 1);
         let device = storable_device(claim.device);
-        let (name, Device { station, nas, port }) = (device.name(), &device);
         let mut tx = self.begin().await.attempt(attempt)?;
         let subscriber = claim.subscriber_id;
         tx.link().execute(TURN, params![subscriber]).await.attempt(attempt)?;
-        let counted = params![subscriber, station, nas, port, claim.now, seconds(patience.session)];
-        let row = tx.link().one(OTHERS, counted).await.attempt(attempt)?;
-        let mut column = Columns::of(&row);
-        let sessions: u32 = column.number().attempt(attempt)?;
-        if sessions >= claim.limit {
-            let oldest = column.number().attempt(attempt)?;
-            return Ok(Err(Crowded { sessions, oldest }));
+        let places = params![subscriber, claim.applied_until, patience.silence.longest_patience()];
+        let rows = tx.link().all(PLACES, places).await.attempt(attempt)?;
+        let others = others(&rows, &device, patience).attempt(attempt)?;
+        if let Err(crowded) = Crowded::check(&others, claim.limit, claim.now) {
+            return Ok(Err(crowded));
         }
-        let expires = claim.now.saturating_add(seconds(patience.claim));
+        let lifetime = i64::try_from(patience.claim.as_secs()).unwrap_or(i64::MAX);
+        let (name, Device { station, nas, port }) = (device.name(), &device);
+        let expires = claim.now.saturating_add(lifetime);
         let claimed = params![subscriber, &name, station, nas, port, claim.now, expires];
         tx.link().execute(CLAIM, claimed).await.attempt(attempt)?;
         tx.commit().await.attempt(attempt)?;
@@ -223,13 +234,17 @@ impl Store {
         let since = params![since];
         let read = connection.link().each(OPEN_SINCE, since, |row| {
             let mut column = Columns::of(row);
+            let tenant_id = column.opt_text()?;
             let (subscriber_id, acct_unique_id) = (column.text()?, column.text()?);
             let (station, nas, port) = (column.opt_text()?, column.parsed()?, column.opt_text()?);
             sessions.push(OpenSession {
+                tenant_id,
                 subscriber_id,
                 acct_unique_id,
                 device: Device::new(station.as_deref(), Some(nas), port.as_deref()),
+                began: column.number()?,
                 heard: column.number()?,
+                interval: column.opt_number()?,
             });
             Ok(())
         });

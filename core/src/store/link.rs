@@ -10,6 +10,7 @@ use sqlx::{Transaction, pool::PoolConnection};
 use super::sql::{Param, Row, Sql, statements};
 
 statements! {
+    PING { both: "SELECT 1" }
     SAVEPOINT { both: "SAVEPOINT batch" }
     RELEASE_SAVEPOINT { both: "RELEASE SAVEPOINT batch" }
     ROLLBACK_TO_SAVEPOINT { both: "ROLLBACK TO SAVEPOINT batch" }

@@ -72,10 +72,10 @@ pub use quotas::{Held, QuotaState, Standing};
 pub use retention::{AccountingMonth, AgedTable};
 pub use secrets::{Replacement, StoredSecret};
 pub use sessions::{Session, SessionFilter};
-pub use silence::Silence;
 pub use usage::{TopUser, Usage, UsageAmount, UsageBy, UsageQuery, UsageRow};
 pub use whohad::{Certainty, Holder};
 
+use error::Attempt as _;
 use link::{Conn, Tx};
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
@@ -202,6 +202,21 @@ impl Store {
             }
         };
         Ok(Self { backend })
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ping(&self) -> Result<()> {
+        let attempt = || "reach the database".to_owned();
+        let mut connection = self.reader().await.attempt(attempt)?;
+        connection
+            .link()
+            .execute(link::PING, &[])
+            .await
+            .attempt(attempt)
+            .map(drop)
     }
 
     /// Close all connections, waiting for the statements that run.

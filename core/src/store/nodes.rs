@@ -25,6 +25,8 @@ pub struct NodeReport {
     pub snapshot_age: u64,
     /// In its snapshot.
     pub subscribers: u64,
+    /// It has ended since, as it should.
+    pub stopped: bool,
 }
 
 /// A node's last report.
@@ -36,32 +38,63 @@ pub struct NodeStatus {
     pub reported_at: i64,
 }
 
+/// How far the records of all nodes are known to be applied: `$now`, unless some wait in a journal, or a node has not said
+/// for a while whether they do. A node that was silent for `$gone` seconds while another reported is gone.
+macro_rules! applied_until {
+    (sqlite: $now:literal, $gone:literal) => {
+        concat!(
+            "SELECT min(",
+            $now,
+            ", coalesce(min(unixepoch(CASE WHEN journal_records > 0 THEN journal_oldest ELSE reported_at END)), ",
+            $now,
+            ")) FROM node_status
+            WHERE NOT (stopped AND journal_records = 0)
+                AND unixepoch(reported_at) > (SELECT max(unixepoch(reported_at)) FROM node_status) - ",
+            $gone
+        )
+    };
+    (postgres: $now:literal, $gone:literal) => {
+        concat!(
+            "SELECT least(",
+            $now,
+            "::bigint, extract(epoch FROM min(CASE WHEN journal_records > 0 THEN journal_oldest ELSE reported_at END))::bigint)
+            FROM node_status
+            WHERE NOT (stopped AND journal_records = 0)
+                AND extract(epoch FROM reported_at)
+                    > (SELECT max(extract(epoch FROM reported_at)) FROM node_status) - ",
+            $gone,
+            "::bigint"
+        )
+    };
+}
+pub(super) use applied_until;
+
 statements! {
     REPORT {
         sqlite: "INSERT INTO node_status (node_id, host, version, journal_records, journal_bytes, journal_oldest,
-                applied_total, applied_per_second, snapshot_age, subscribers, reported_at)
-            VALUES ($1, $2, $3, $4, $5, datetime($6, 'unixepoch'), $7, $8, $9, $10, datetime('now'))
+                applied_total, applied_per_second, snapshot_age, subscribers, stopped, reported_at)
+            VALUES ($1, $2, $3, $4, $5, datetime($6, 'unixepoch'), $7, $8, $9, $10, $11, datetime('now'))
             ON CONFLICT (node_id) DO UPDATE SET host = excluded.host, version = excluded.version,
                 journal_records = excluded.journal_records, journal_bytes = excluded.journal_bytes,
                 journal_oldest = excluded.journal_oldest, applied_total = excluded.applied_total,
                 applied_per_second = excluded.applied_per_second, snapshot_age = excluded.snapshot_age,
-                subscribers = excluded.subscribers, reported_at = excluded.reported_at",
+                subscribers = excluded.subscribers, stopped = excluded.stopped, reported_at = excluded.reported_at",
         postgres: "INSERT INTO node_status (node_id, host, version, journal_records, journal_bytes, journal_oldest,
-                applied_total, applied_per_second, snapshot_age, subscribers, reported_at)
-            VALUES ($1, $2, $3, $4, $5, to_timestamp($6), $7, $8, $9, $10, now())
+                applied_total, applied_per_second, snapshot_age, subscribers, stopped, reported_at)
+            VALUES ($1, $2, $3, $4, $5, to_timestamp($6), $7, $8, $9, $10, $11, now())
             ON CONFLICT (node_id) DO UPDATE SET host = excluded.host, version = excluded.version,
                 journal_records = excluded.journal_records, journal_bytes = excluded.journal_bytes,
                 journal_oldest = excluded.journal_oldest, applied_total = excluded.applied_total,
                 applied_per_second = excluded.applied_per_second, snapshot_age = excluded.snapshot_age,
-                subscribers = excluded.subscribers, reported_at = excluded.reported_at",
+                subscribers = excluded.subscribers, stopped = excluded.stopped, reported_at = excluded.reported_at",
     }
     LIST {
         sqlite: "SELECT node_id, host, version, journal_records, journal_bytes, unixepoch(journal_oldest),
-                applied_total, applied_per_second, snapshot_age, subscribers, unixepoch(reported_at)
+                applied_total, applied_per_second, snapshot_age, subscribers, stopped, unixepoch(reported_at)
             FROM node_status ORDER BY node_id",
         postgres: "SELECT node_id, host, version, journal_records, journal_bytes,
                 extract(epoch FROM journal_oldest)::bigint, applied_total, applied_per_second, snapshot_age,
-                subscribers, extract(epoch FROM reported_at)::bigint
+                subscribers, stopped, extract(epoch FROM reported_at)::bigint
             FROM node_status ORDER BY node_id COLLATE \"C\"",
     }
 }
@@ -80,6 +113,7 @@ fn node(row: &Row) -> std::result::Result<NodeStatus, sqlx::Error> {
             applied_per_second: columns.number()?,
             snapshot_age: columns.number()?,
             subscribers: columns.number()?,
+            stopped: columns.flag()?,
         },
         reported_at: columns.number()?,
     })
@@ -104,6 +138,7 @@ impl Store {
             report.applied_per_second,
             report.snapshot_age,
             report.subscribers,
+            report.stopped,
         ];
         connection
             .link()

@@ -30,6 +30,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0008_quotas",
     "0009_session_claims",
     "0010_plan_attributes",
+    "0011_session_liveness",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -44,6 +45,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0008_quotas",
     "0009_session_claims",
     "0010_plan_attributes",
+    "0011_session_liveness",
 );
 
 statements! {

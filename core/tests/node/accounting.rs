@@ -57,6 +57,8 @@ fn interim(number: u64) -> AccountingRecord {
         class: None,
         multi_session_id: None,
         gigawords: true,
+        received: now(),
+        interim_interval: None,
     }
 }
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isp_core::dictionary::AnyAttribute;
-use isp_core::node::{AccessRequest, Credential, Node, NodeConfig, NodeError};
+use isp_core::node::{AccessRequest, Credential, Identity, Node, NodeConfig, NodeError};
 use isp_core::password::{self, AuthMethod, Scheme};
 use isp_core::policy::Reason;
 use isp_core::secret::{KeyRing, Secret};
@@ -161,7 +161,11 @@ fn a_sealed_password_is_opened(runtime: &tokio::runtime::Runtime, database: &mut
     assert_eq!(decide(&node, "nobody"), Err(Reason::UnknownSubscriber));
     assert_eq!(
         node.identify(Some(NAS), b"alice"),
-        (Some("t".to_owned()), Some("id-of-alice".to_owned()))
+        Identity {
+            tenant_id: Some("t".to_owned()),
+            subscriber_id: Some("id-of-alice".to_owned()),
+            interim_interval: None,
+        }
     );
     node.shutdown(PROMISE);
 
@@ -248,11 +252,11 @@ fn a_name_given_up_serves_the_one_who_waited(
         ),
     );
     let node = start(config(database, directory));
-    let first = node.identify(Some(NAS), b"alice").1.unwrap();
+    let first = node.identify(Some(NAS), b"alice").subscriber_id.unwrap();
     runtime.block_on(database.execute(&format!("DELETE FROM subscribers WHERE id = '{first}'")));
     let waited = if first == "twin" { "id-of-alice" } else { "twin" };
     eventually("the other one", PROMISE, || {
-        node.identify(Some(NAS), b"alice").1.as_deref() == Some(waited)
+        node.identify(Some(NAS), b"alice").subscriber_id.as_deref() == Some(waited)
     });
     node.shutdown(PROMISE);
 }

@@ -55,6 +55,8 @@ pub(crate) fn record(status: AcctStatusType, unique: &str, at: i64) -> Accountin
         class: Some("gold".to_owned()),
         multi_session_id: Some("multi-7".to_owned()),
         gigawords: false,
+        received: T + at,
+        interim_interval: None,
     }
 }
 

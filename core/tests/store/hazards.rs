@@ -52,6 +52,8 @@ fn record(status: AcctStatusType, unique: &str, at: i64, seconds: u32, octets: u
         class: None,
         multi_session_id: None,
         gigawords: false,
+        received: at,
+        interim_interval: None,
     }
 }
 

@@ -18,6 +18,7 @@ fn report(node_id: &str, journal_records: u64, journal_oldest: Option<i64>) -> N
         applied_per_second: 12_000,
         snapshot_age: 1,
         subscribers: 200_000,
+        stopped: false,
     }
 }
 

@@ -15,6 +15,8 @@ on_both_databases!(
     a_late_packet_cannot_reopen_what_a_restart_closed,
     a_repeated_restart_closes_nothing_new,
     the_order_of_arrival_does_not_matter,
+    an_id_that_is_used_again_at_once_is_another_session,
+    no_session_ends_before_it_began,
 );
 
 async fn a_restart_closes_what_was_open(db: &Database) {
@@ -93,6 +95,55 @@ async fn a_repeated_restart_closes_nothing_new(db: &Database) {
     write(db, &[on(500), start("1", 500)]).await;
     write(db, &[on(500)]).await;
     assert_eq!(session(db, "1").await, "500 500 - 0 0 0 -");
+}
+
+async fn an_id_that_is_used_again_at_once_is_another_session(db: &Database) {
+    prepare(db).await;
+    write(db, &[start("1", 0), stop("1", 100, 100, 50, 60)]).await;
+    write(db, &[start("1", 105), interim("1", 110, 5, 7, 8)]).await;
+    write(db, &[start("1", 0), interim("1", 90, 90, 40, 50)]).await;
+    write(db, &[stop("2", 100, 100, 50, 60), interim("2", 115, 10, 7, 8)]).await;
+    // Sent again without Acct-Delay-Time they seem to be from later.
+    write(db, &[stop("3", 100, 100, 50, 60), stop("3", 110, 100, 50, 60)]).await;
+    write(db, &[start("4", 0), stop("4", 10, 10, 5, 6), start("4", 12)]).await;
+    assert_eq!(starts(db, "1").await, [0, 105]);
+    assert_eq!(starts(db, "2").await, [0, 105]);
+    assert_eq!(starts(db, "3").await, [0]);
+    assert_eq!(starts(db, "4").await, [0]);
+    assert_eq!(open(db).await, 2);
+}
+
+/// When the sessions of an id began, in seconds after 1,700,000,000.
+async fn starts(db: &Database, unique: &str) -> Vec<i64> {
+    let start = if db.is_sqlite() {
+        "CAST(unixepoch(acctstarttime) - 1700000000 AS TEXT)"
+    } else {
+        "(extract(epoch FROM acctstarttime)::bigint - 1700000000)::text"
+    };
+    let rows = db
+        .query(&format!(
+            "SELECT {start} FROM radacct WHERE acctuniqueid = '{unique:0>32}' ORDER BY acctstarttime"
+        ))
+        .await;
+    rows.into_iter()
+        .flatten()
+        .map(|start| start.unwrap().parse().unwrap())
+        .collect()
+}
+
+async fn open(db: &Database) -> usize {
+    db.query("SELECT acctuniqueid FROM radacct WHERE acctstoptime IS NULL")
+        .await
+        .len()
+}
+
+async fn no_session_ends_before_it_began(db: &Database) {
+    prepare(db).await;
+    // The clock of the NAS was set back by some seconds in between.
+    write(db, &[start("1", 100), stop("1", 90, 2, 1, 1)]).await;
+    write(db, &[stop("2", 90, 0, 1, 1), start("2", 100)]).await;
+    assert_eq!(session(db, "1").await, "100 100 100 2 1 1 User-Request");
+    assert_eq!(session(db, "2").await, "100 100 100 0 1 1 User-Request");
 }
 
 /// Whatever order the packets of some sessions arrive in, however often, in batches of whatever size: the same rows.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use isp_core::store::Silence;
+use isp_core::accounting::AccountingRecord;
+use isp_core::accounting::silence::Silence;
 
 use crate::accounting::{interim, prepare, session, start, stop, write};
 use crate::harness::Database;
@@ -13,6 +14,9 @@ on_both_databases!(
     a_session_that_turns_out_alive_opens_again,
     what_waits_in_a_journal_is_not_silence,
     many_are_closed,
+    the_clock_of_the_nas_does_not_say_when_it_was_heard_of,
+    nobody_is_silent_while_nobody_listens,
+    a_session_is_given_the_interval_of_its_plan,
 );
 
 /// The moment the records count from.
@@ -24,7 +28,7 @@ const SILENCE: Silence = Silence {
 };
 
 async fn close(db: &Database, at: i64) -> u64 {
-    db.store.close_silent(&SILENCE, T + at).await.unwrap()
+    db.store.close_silent(&SILENCE, T, T + at).await.unwrap()
 }
 
 async fn a_silent_session_ends_when_it_was_last_heard_of(db: &Database) {
@@ -113,4 +117,44 @@ async fn many_are_closed(db: &Database) {
     let starts: Vec<_> = (0..4_500).map(|n| start(&n.to_string(), n % 60 * 86_400)).collect();
     write(db, &starts).await;
     assert_eq!(close(db, 100 * 86_400).await, 4_500, "over three months");
+}
+
+async fn the_clock_of_the_nas_does_not_say_when_it_was_heard_of(db: &Database) {
+    prepare(db).await;
+    for (at, wrong) in [(0, -3_600), (10_000, 250)] {
+        let unique = at.to_string();
+        let off = |mut record: AccountingRecord| {
+            record.event_time += wrong;
+            record
+        };
+        write(
+            db,
+            &[off(start(&unique, at)), off(interim(&unique, at + 300, 300, 1, 1))],
+        )
+        .await;
+        assert_eq!(close(db, at + 1_200).await, 0, "{wrong}");
+        assert_eq!(close(db, at + 1_201).await, 1, "{wrong}");
+    }
+    assert_eq!(session(db, "0").await, "-3600 -3300 -3300 300 1 1 Stale-Session");
+}
+
+async fn nobody_is_silent_while_nobody_listens(db: &Database) {
+    prepare(db).await;
+    write(db, &[start("1", 0)]).await;
+    let back = 50_000;
+    let closed = |now| db.store.close_silent(&SILENCE, T + back, T + now);
+    assert_eq!(closed(back + 900).await.unwrap(), 0);
+    assert_eq!(closed(back + 901).await.unwrap(), 1);
+    assert_eq!(session(db, "1").await, "0 0 0 0 0 0 Stale-Session");
+}
+
+async fn a_session_is_given_the_interval_of_its_plan(db: &Database) {
+    prepare(db).await;
+    let asked = AccountingRecord {
+        interim_interval: Some(3_600),
+        ..start("1", 0)
+    };
+    write(db, &[asked]).await;
+    assert_eq!(close(db, 10_800).await, 0);
+    assert_eq!(close(db, 10_801).await, 1);
 }

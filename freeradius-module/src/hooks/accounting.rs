@@ -42,7 +42,9 @@ pub fn accounting(instance: &Instance, request: &mut impl Request) -> RCode {
     let [user_name] = request.find(List::Request, [Name::UserName]);
     let user_name = user_name.map_or(&b""[..], |name| name.bytes);
     fault::in_request(Hook::Accounting, user_name);
-    (record.tenant_id, record.subscriber_id) = instance.node.identify(source, user_name);
+    let who = instance.node.identify(source, user_name);
+    (record.tenant_id, record.subscriber_id) = (who.tenant_id, who.subscriber_id);
+    record.interim_interval = who.interim_interval;
     match instance.node.accounting(record) {
         Ok(()) => RCode::Ok,
         Err(why) => {
@@ -191,6 +193,8 @@ fn read(request: &impl Request, source: Option<IpAddr>, now: i64) -> Result<Acco
         class: class.map(Value::hex),
         multi_session_id: multi_session.map(Value::text),
         gigawords: input_gigawords.is_some() || output_gigawords.is_some(),
+        received: now,
+        interim_interval: None,
     })
 }
 

@@ -46,10 +46,10 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
         Outcome::Unfinished => return RCode::Noop,
     };
     let source = request.source();
-    let (tenant_id, subscriber_id) = instance.node.identify(source, user_name);
+    let who = instance.node.identify(source, user_name);
     instance.node.post_auth(PostAuthRecord {
-        tenant_id,
-        subscriber_id,
+        tenant_id: who.tenant_id,
+        subscriber_id: who.subscriber_id,
         user_name: text(user_name),
         reply,
         reason: reason.map(Reason::code),

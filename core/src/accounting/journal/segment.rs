@@ -13,7 +13,7 @@ use super::frame::{self, Frame, Look, MARKER};
 
 const MAGIC: &[u8; 7] = b"ISPACCT";
 /// Names the layout of files and records. Another one gets another number.
-pub(super) const FORMAT: u8 = 1;
+pub(super) const FORMAT: u8 = 2;
 /// Magic, format, and room.
 pub(super) const HEADER: u64 = 32;
 const EXTENSION: &str = "journal";

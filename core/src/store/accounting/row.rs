@@ -6,8 +6,8 @@ use ipnet::Ipv6Net;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::accounting::device::mac;
 use crate::accounting::octets::{Octets, Trail};
-use crate::accounting::presence::mac;
 use crate::accounting::session::{Details, Session, Stop};
 use crate::store::records::{opt_storable, storable};
 use crate::store::sql::{Columns, Row as DatabaseRow};
@@ -33,6 +33,7 @@ fn trail(octets: &Octets) -> Option<String> {
 pub(super) struct Progress {
     radacctid: Option<i64>,
     acctupdatetime: Option<Timestamp>,
+    heard_at: Option<Timestamp>,
     acctinterval: Option<i64>,
     acctsessiontime: i64,
     acctinputoctets: i64,
@@ -46,6 +47,7 @@ impl From<&Session> for Progress {
         Self {
             radacctid: session.id,
             acctupdatetime: time(session.update),
+            heard_at: time(session.heard),
             acctinterval: session.interval,
             acctsessiontime: session.seconds,
             acctinputoctets: signed(session.octets.input),
@@ -159,6 +161,7 @@ pub(super) fn read(row: &DatabaseRow) -> Result<Session, sqlx::Error> {
     let start = column.number()?;
     let start_reported = column.flag()?;
     let update = column.number()?;
+    let heard = column.number()?;
     let interval = column.opt_number()?;
     let stop: Option<i64> = column.opt_number()?;
     let inferred = column.flag()?;
@@ -184,6 +187,7 @@ pub(super) fn read(row: &DatabaseRow) -> Result<Session, sqlx::Error> {
         start,
         start_reported,
         update,
+        heard,
         interval,
         stop: stop.map(|at| Stop { at, inferred, cause }),
         seconds,

@@ -7,7 +7,7 @@ macro_rules! stored {
     ($of:literal) => {
         stored!(@ $of;
             "acctsessionid" "acctuniqueid" "tenant_id" "subscriber_id" "nasipaddress" "acctstarttime" "start_reported"
-            "acctupdatetime" "acctinterval" "acctstoptime" "stop_inferred" "acctterminatecause" "acctsessiontime"
+            "acctupdatetime" "heard_at" "acctinterval" "acctstoptime" "stop_inferred" "acctterminatecause" "acctsessiontime"
             "acctinputoctets" "acctoutputoctets" "gigawords" "octet_trail" "connectinfo_start" "connectinfo_stop"
             "username" "realm" "nasportid" "nasporttype" "acctauthentic" "calledstationid" "callingstationid"
             "calling_mac" "servicetype" "framedprotocol" "framedipaddress" "framedipv6address" "framedipv6prefix"
@@ -20,7 +20,7 @@ macro_rules! stored {
 macro_rules! progress {
     ($of:literal) => {
         stored!(@ $of;
-            "acctupdatetime" "acctinterval" "acctsessiontime" "acctinputoctets" "acctoutputoctets" "gigawords"
+            "acctupdatetime" "heard_at" "acctinterval" "acctsessiontime" "acctinputoctets" "acctoutputoctets" "gigawords"
             "octet_trail")
     };
 }
@@ -29,7 +29,7 @@ macro_rules! progress {
 macro_rules! close {
     ($of:literal) => {
         stored!(@ $of;
-            "acctupdatetime" "acctinterval" "acctsessiontime" "acctinputoctets" "acctoutputoctets" "gigawords"
+            "acctupdatetime" "heard_at" "acctinterval" "acctsessiontime" "acctinputoctets" "acctoutputoctets" "gigawords"
             "octet_trail" "acctstoptime" "stop_inferred" "acctterminatecause" "connectinfo_stop")
     };
 }
@@ -48,7 +48,7 @@ macro_rules! sqlite_rows {
                 "username" "realm" "nasportid" "nasporttype" "acctauthentic" "calledstationid" "callingstationid"
                 "calling_mac" "servicetype" "framedprotocol" "framedipaddress" "framedipv6address" "framedipv6prefix"
                 "framedinterfaceid" "delegatedipv6prefix" "class" "acctmultisessionid",
-            times: "acctstarttime" "acctupdatetime" "acctstoptime")
+            times: "acctstarttime" "acctupdatetime" "heard_at" "acctstoptime")
     };
 }
 
@@ -116,7 +116,8 @@ statements! {
     READ {
         sqlite: "SELECT radacctid, acctsessionid, acctuniqueid, tenant_id, subscriber_id, nasipaddress,
                 unixepoch(coalesce(acctstarttime, acctupdatetime, acctstoptime, created_at)), start_reported,
-                unixepoch(coalesce(acctupdatetime, acctstoptime, acctstarttime, created_at)), acctinterval,
+                unixepoch(coalesce(acctupdatetime, acctstoptime, acctstarttime, created_at)),
+                unixepoch(coalesce(heard_at, acctupdatetime, acctstarttime, created_at)), acctinterval,
                 unixepoch(acctstoptime), stop_inferred, acctterminatecause, coalesce(acctsessiontime, 0),
                 coalesce(acctinputoctets, 0), coalesce(acctoutputoctets, 0), gigawords, octet_trail,
                 connectinfo_start, connectinfo_stop, username, realm, nasportid, nasporttype, acctauthentic,
@@ -128,7 +129,7 @@ statements! {
                 extract(epoch FROM coalesce(acctstarttime, acctupdatetime, acctstoptime, created_at))::bigint,
                 start_reported,
                 extract(epoch FROM coalesce(acctupdatetime, acctstoptime, acctstarttime, created_at))::bigint,
-                acctinterval, extract(epoch FROM acctstoptime)::bigint, stop_inferred, acctterminatecause,
+                extract(epoch FROM coalesce(heard_at, acctupdatetime, acctstarttime, created_at))::bigint, acctinterval, extract(epoch FROM acctstoptime)::bigint, stop_inferred, acctterminatecause,
                 coalesce(acctsessiontime, 0), coalesce(acctinputoctets, 0), coalesce(acctoutputoctets, 0), gigawords,
                 octet_trail, connectinfo_start, connectinfo_stop, username, realm, nasportid, nasporttype,
                 acctauthentic, calledstationid, callingstationid, servicetype, framedprotocol, host(framedipaddress),
@@ -141,7 +142,7 @@ statements! {
         sqlite: update!(progress!(""), progress!("r."), sqlite_rows!(
             plain: "radacctid" "acctinterval" "acctsessiontime" "acctinputoctets" "acctoutputoctets" "gigawords"
                 "octet_trail",
-            times: "acctupdatetime"), "radacct.acctstoptime IS NULL"),
+            times: "acctupdatetime" "heard_at"), "radacct.acctstoptime IS NULL"),
         postgres: update!(progress!(""), progress!("r."), postgres_rows!("radacct"), "radacct.acctstoptime IS NULL"),
     }
     /// Not [`WRITE_OPEN`]: SQLite writes every index anew that has a column in the list.
@@ -149,7 +150,7 @@ statements! {
         sqlite: update!(close!(""), close!("r."), sqlite_rows!(
             plain: "radacctid" "acctinterval" "acctsessiontime" "acctinputoctets" "acctoutputoctets" "gigawords"
                 "octet_trail" "stop_inferred" "acctterminatecause" "connectinfo_stop",
-            times: "acctupdatetime" "acctstoptime"), "radacct.acctstoptime IS NULL"),
+            times: "acctupdatetime" "heard_at" "acctstoptime"), "radacct.acctstoptime IS NULL"),
         postgres: update!(close!(""), close!("r."), postgres_rows!("radacct"), "radacct.acctstoptime IS NULL"),
     }
     WRITE_OPEN {

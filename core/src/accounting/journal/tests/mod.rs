@@ -110,6 +110,8 @@ fn record(number: u64) -> AccountingRecord {
         class: None,
         multi_session_id: None,
         gigawords: true,
+        received: 1_700_000_000,
+        interim_interval: None,
     }
 }
 

@@ -1,0 +1,7 @@
+-- When a session was last heard of by the server's own clock: acctupdatetime is what the NAS takes the time to be, and a NAS
+-- may be hours wrong. Sessions from before, and those that another program writes, have none; acctupdatetime stands in.
+--
+-- stopped: the server reported for the last time, and may be away for good.
+
+ALTER TABLE radacct ADD COLUMN heard_at timestamptz;
+ALTER TABLE node_status ADD COLUMN stopped boolean NOT NULL DEFAULT false;
