@@ -38,14 +38,17 @@ pub struct NodeStatus {
     pub reported_at: i64,
 }
 
-/// How far the records of all nodes are known to be applied: `$now`, unless some wait in a journal, or a node has not said
-/// for a while whether they do. A node that was silent for `$gone` seconds while another reported is gone.
+/// How far the records of all nodes are known to be applied: `$now`, unless some wait in a journal, or a node has missed two
+/// of its reports and did not say whether they do. One that was silent for `$gone` seconds while another reported is gone.
 macro_rules! applied_until {
     (sqlite: $now:literal, $gone:literal) => {
         concat!(
             "SELECT min(",
             $now,
-            ", coalesce(min(unixepoch(CASE WHEN journal_records > 0 THEN journal_oldest ELSE reported_at END)), ",
+            ", coalesce(min(unixepoch(CASE WHEN journal_records > 0 THEN journal_oldest
+                    WHEN unixepoch(reported_at) < ",
+            $now,
+            " - 30 THEN reported_at END)), ",
             $now,
             ")) FROM node_status
             WHERE NOT (stopped AND journal_records = 0)
@@ -57,7 +60,10 @@ macro_rules! applied_until {
         concat!(
             "SELECT least(",
             $now,
-            "::bigint, extract(epoch FROM min(CASE WHEN journal_records > 0 THEN journal_oldest ELSE reported_at END))::bigint)
+            "::bigint, extract(epoch FROM min(CASE WHEN journal_records > 0 THEN journal_oldest
+                    WHEN reported_at < to_timestamp(",
+            $now,
+            "::bigint - 30) THEN reported_at END))::bigint)
             FROM node_status
             WHERE NOT (stopped AND journal_records = 0)
                 AND extract(epoch FROM reported_at)
