@@ -127,6 +127,19 @@ impl StoreError {
     }
 }
 
+/// Whether the fault is the database's as a whole and may pass: what makes a [`StoreError`] transient.
+pub(super) fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(fault) => is_outage(&fault.code().unwrap_or_default()),
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
 /// SQLite result codes are numbers, SQLSTATEs five characters: one table serves both.
 fn is_refusal(code: &str) -> bool {
     // RAISE in a trigger, wrong type in a STRICT table; PostgreSQL: class 22, data exception.

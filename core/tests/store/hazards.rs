@@ -122,7 +122,7 @@ async fn numbers_no_reply_can_carry_are_refused(db: &Database) {
 }
 
 /// Past the checks of the schema, as a tool can that switches them off.
-async fn unchecked(db: &Database, table: &str, column: &str, update: &str) {
+pub(crate) async fn unchecked(db: &Database, table: &str, column: &str, update: &str) {
     if db.is_sqlite() {
         db.raw(&format!("PRAGMA ignore_check_constraints = ON; {update}")).await;
     } else {

@@ -30,14 +30,14 @@ on_both_databases!(
     use_is_recorded_whatever_becomes_of_the_tier,
 );
 
-const GIB: u64 = 1 << 30;
+pub(crate) const GIB: u64 = 1 << 30;
 
 /// Of the clock: what is recorded counts for the period that runs.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     Timestamp::now().as_second()
 }
 
-fn quota(id: &str, metric: Metric, period: Period, tiers: &[(u64, &str)]) -> Quota {
+pub(crate) fn quota(id: &str, metric: Metric, period: Period, tiers: &[(u64, &str)]) -> Quota {
     Quota {
         id: id.to_owned(),
         tenant_id: "t1".to_owned(),
@@ -73,7 +73,7 @@ fn topup(id: &str, amount: u64, until: i64) -> TopUp {
 }
 
 /// Tenants `t1` and `t2`; plans `gold`, `slow` and `slower` of `t1`; `ada` has `gold`.
-async fn prepare(db: &Database) {
+pub(crate) async fn prepare(db: &Database) {
     for id in ["t1", "t2"] {
         db.store.tenant_add(&tenant(id)).await.unwrap();
     }
@@ -108,11 +108,11 @@ fn moved(upload: u64, download: u64) -> Vec<AccountingRecord> {
 }
 
 /// The tier a node would load: `effect metric`.
-async fn tier(db: &Database) -> Option<SubscriberTier> {
+pub(crate) async fn tier(db: &Database) -> Option<SubscriberTier> {
     db.load().await.subscriber_of("ada").tier.clone()
 }
 
-async fn effect(db: &Database) -> String {
+pub(crate) async fn effect(db: &Database) -> String {
     match tier(db).await.map(|tier| tier.effect) {
         None => "none".to_owned(),
         Some(Effect::Refuse) => "refuse".to_owned(),

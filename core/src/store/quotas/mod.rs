@@ -15,7 +15,7 @@ pub(super) use statements::STATEMENTS;
 
 use assess::assess;
 
-use super::error::{Attempt as _, StoreError};
+use super::error::{Attempt as _, StoreError, is_away};
 use super::link::Tx;
 use super::sql::{Columns, Row, params};
 use super::{Result, Store, accounting, must_hit};
@@ -26,6 +26,8 @@ type Database<T> = std::result::Result<T, sqlx::Error>;
 
 /// Subscribers looked at in one transaction.
 const CHUNK: u32 = 500;
+/// So many subscribers in a row of whom no tier can be told, and none of whom it can: the fault is not theirs.
+const DOUBTS: usize = 8;
 
 /// Where a subscriber stands with one quota. Times are Unix seconds, amounts octets or seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -273,18 +275,53 @@ pub(super) async fn assess_use(tx: &mut Tx, now: i64, subscribers: &[&str]) -> D
     if subscribers.is_empty() {
         return Ok(());
     }
-    tx.savepoint().await?;
-    match assess(tx, now, subscribers).await {
-        Ok(()) => tx.release_savepoint().await,
-        Err(error) => {
-            tx.rollback_to_savepoint().await?;
-            error!(
-                "the tiers of {} subscribers stay as they were: {error}",
-                subscribers.len()
-            );
-            Ok(())
+    match assess_each(tx, now, subscribers).await {
+        Ok(failed) => {
+            for (subscriber, error) in failed {
+                error!("the tier of subscriber {subscriber} stays as it was: {error}");
+            }
+        }
+        Err(error) => error!(
+            "the tiers of {} subscribers stay as they were: {error}",
+            subscribers.len()
+        ),
+    }
+    Ok(())
+}
+
+/// As [`assess`], but one of whom no tier can be told does not keep the others from theirs: found by halves, and given back
+/// with the reason.
+///
+/// # Errors
+/// It is not a matter of one or the other. Nothing is left undone in the transaction but what was looked at until then.
+async fn assess_each<'a, S: Serialize>(
+    tx: &mut Tx,
+    now: i64,
+    subscribers: &'a [S],
+) -> Database<Vec<(&'a S, sqlx::Error)>> {
+    let mut failed = Vec::new();
+    let mut succeeded = false;
+    let mut left = vec![subscribers];
+    while let Some(part) = left.pop() {
+        tx.savepoint().await?;
+        let Err(error) = assess(tx, now, part).await else {
+            tx.release_savepoint().await?;
+            succeeded = true;
+            continue;
+        };
+        tx.rollback_to_savepoint().await?;
+        let doubtful = !succeeded && failed.len() + 1 >= DOUBTS;
+        match part {
+            _ if is_away(&error) => return Err(error),
+            [_] if doubtful => return Err(error),
+            [one] => failed.push((one, error)),
+            _ => {
+                let (first, second) = part.split_at(part.len() / 2);
+                left.extend([second, first]);
+            }
         }
     }
+    Ok(failed)
 }
 
 /// `override_plan_id` and `restriction`.
@@ -334,7 +371,18 @@ async fn roll(tx: &mut Tx, now: i64) -> Database<u64> {
             None => done.push(mark),
         }
     }
-    assess(tx, now, &subscribers).await?;
+    let failed = assess_each(tx, now, &subscribers).await?;
+    if !failed.is_empty() {
+        let mut unknown: Vec<&String> = Vec::new();
+        for (subscriber, error) in failed {
+            error!("the tier of subscriber {subscriber} cannot be told until something changes: {error}");
+            unknown.push(subscriber);
+        }
+        // Over and over the same otherwise.
+        tx.link()
+            .execute(statements::LEAVE_OVER, params![&json(&unknown)?, now])
+            .await?;
+    }
     if !done.is_empty() {
         tx.link().execute(statements::UNMARK, params![&json(&done)?]).await?;
     }

@@ -29,9 +29,17 @@ macro_rules! quotas {
     };
 }
 
-/// What a metric counts.
+/// What a metric counts. Both directions together may be more than a column holds.
 macro_rules! counted {
-    ($metric:literal) => {
+    (postgres: $metric:literal) => {
+        concat!(
+            "CASE ",
+            $metric,
+            " WHEN 'upload' THEN u.upload_octets WHEN 'download' THEN u.download_octets
+                WHEN 'time' THEN u.seconds ELSE u.upload_octets::numeric + u.download_octets END"
+        )
+    };
+    (sqlite: $metric:literal) => {
         concat!(
             "CASE ",
             $metric,
@@ -109,21 +117,21 @@ statements! {
     /// Use in calendar periods (`$1`) and rolling ones (`$2`). A sum past what the column holds is cut: it is past every
     /// threshold.
     USED {
-        sqlite: concat!("SELECT r.value ->> 'place', (SELECT CAST(total(", counted!("r.value ->> 'metric'"), ") AS INTEGER)
+        sqlite: concat!("SELECT r.value ->> 'place', (SELECT CAST(total(", counted!(sqlite: "r.value ->> 'metric'"), ") AS INTEGER)
                 FROM usage_daily u WHERE u.subscriber_id = r.value ->> 'subscriber'
                     AND u.day >= r.value ->> 'first' AND u.day < r.value ->> 'end')
             FROM json_each($1) r
             UNION ALL
-            SELECT r.value ->> 'place', (SELECT CAST(total(", counted!("r.value ->> 'metric'"), ") AS INTEGER)
+            SELECT r.value ->> 'place', (SELECT CAST(total(", counted!(sqlite: "r.value ->> 'metric'"), ") AS INTEGER)
                 FROM usage_hourly u WHERE u.subscriber_id = r.value ->> 'subscriber'
                     AND u.hour >= datetime(r.value ->> 'first', 'unixepoch')
                     AND u.hour <= datetime(r.value ->> 'last', 'unixepoch'))
             FROM json_each($2) r"),
-        postgres: concat!("SELECT r.place, (SELECT least(coalesce(sum(", counted!("r.metric"), "), 0), 9223372036854775807)::bigint
+        postgres: concat!("SELECT r.place, (SELECT least(coalesce(sum(", counted!(postgres: "r.metric"), "), 0), 9223372036854775807)::bigint
                 FROM usage_daily u WHERE u.subscriber_id = r.subscriber AND u.day >= r.first AND u.day < r.end)
             FROM json_to_recordset($1::json) AS r (place bigint, subscriber text, metric text, first date, \"end\" date)
             UNION ALL
-            SELECT r.place, (SELECT least(coalesce(sum(", counted!("r.metric"), "), 0), 9223372036854775807)::bigint
+            SELECT r.place, (SELECT least(coalesce(sum(", counted!(postgres: "r.metric"), "), 0), 9223372036854775807)::bigint
                 FROM usage_hourly u WHERE u.subscriber_id = r.subscriber
                     AND u.hour >= to_timestamp(r.first) AND u.hour <= to_timestamp(r.last))
             FROM json_to_recordset($2::json) AS r (place bigint, subscriber text, metric text, first bigint, last bigint)"),
@@ -163,6 +171,13 @@ statements! {
         sqlite: "DELETE FROM subscriber_tiers WHERE subscriber_id IN (SELECT value FROM json_each($1))",
         postgres: "DELETE FROM subscriber_tiers
             WHERE subscriber_id = ANY (ARRAY(SELECT json_array_elements_text($1::json)))",
+    }
+    /// Of `$1` those whose tier has ended.
+    LEAVE_OVER {
+        sqlite: "DELETE FROM subscriber_tiers
+            WHERE subscriber_id IN (SELECT value FROM json_each($1)) AND until <= datetime($2, 'unixepoch')",
+        postgres: "DELETE FROM subscriber_tiers
+            WHERE subscriber_id = ANY (ARRAY(SELECT json_array_elements_text($1::json))) AND until <= to_timestamp($2)",
     }
     IS_DUE {
         sqlite: "SELECT EXISTS (SELECT 1 FROM subscriber_tiers WHERE until <= datetime($1, 'unixepoch'))
