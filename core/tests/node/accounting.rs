@@ -14,7 +14,7 @@ use crate::database::Database;
 use crate::{PROMISE, config, eventually, now, seed, start};
 
 /// How long a node may take to find that the database is back.
-const RECOVERY: Duration = Duration::from_secs(15);
+pub(crate) const RECOVERY: Duration = Duration::from_secs(15);
 
 on_both!(
     what_is_answered_gets_into_the_database,
@@ -26,7 +26,7 @@ on_both!(
     a_journal_serves_one_node,
 );
 
-fn interim(number: u64) -> AccountingRecord {
+pub(crate) fn interim(number: u64) -> AccountingRecord {
     AccountingRecord {
         status: AcctStatusType::InterimUpdate,
         tenant_id: Some("t".to_owned()),
@@ -72,7 +72,7 @@ fn sessions(runtime: &Runtime, store: &Store) -> u64 {
     runtime.block_on(store.overview()).unwrap().sessions_open
 }
 
-fn waiting(node: &Node) -> u64 {
+pub(crate) fn waiting(node: &Node) -> u64 {
     node.status(now()).journal.unwrap().records
 }
 

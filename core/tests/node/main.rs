@@ -15,6 +15,7 @@ macro_rules! on_both {
 }
 
 mod accounting;
+mod admission;
 mod database;
 
 use std::net::IpAddr;
