@@ -363,11 +363,10 @@ impl Sessions {
 fn follows(record: &AccountingRecord, begun: i64, session: &Session) -> bool {
     match &session.stop {
         Some(stop) if !stop.inferred => {
-            // A line may be back within a moment. A Start that is sent again, or counters that go on, are of the one before.
-            return match record.status {
-                AcctStatusType::Start => begun > stop.at && begun > session.start + SLACK,
-                _ => begun > stop.at + SLACK || (begun > stop.at && counts_less(record, session)),
-            };
+            // A line may be back within a moment. What is sent again seems to be from later, and its counters do not go back.
+            let at_once = begun > stop.at && begun > session.start + SLACK;
+            let anew = record.status == AcctStatusType::Start || counts_less(record, session);
+            return begun > stop.at + SLACK || (at_once && anew);
         }
         Some(stop) if stop.cause.as_deref() == Some(NAS_REBOOT) && begun > stop.at + SLACK => return true,
         _ => {}

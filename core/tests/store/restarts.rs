@@ -105,7 +105,8 @@ async fn an_id_that_is_used_again_at_once_is_another_session(db: &Database) {
     write(db, &[stop("2", 100, 100, 50, 60), interim("2", 115, 10, 7, 8)]).await;
     // Sent again without Acct-Delay-Time they seem to be from later.
     write(db, &[stop("3", 100, 100, 50, 60), stop("3", 110, 100, 50, 60)]).await;
-    write(db, &[start("4", 0), stop("4", 10, 10, 5, 6), start("4", 12)]).await;
+    let twice = interim("4", 12, 4, 2, 3);
+    write(db, &[start("4", 0), stop("4", 7, 7, 5, 6), start("4", 12), twice]).await;
     assert_eq!(starts(db, "1").await, [0, 105]);
     assert_eq!(starts(db, "2").await, [0, 105]);
     assert_eq!(starts(db, "3").await, [0]);
