@@ -193,7 +193,12 @@ fn a_node_says_how_it_stands(runtime: &Runtime, database: &mut Database, directo
         (report.journal_records, report.applied_total, report.subscribers),
         (0, 3, 1)
     );
+    assert!(report.stopped);
     assert!((nodes[0].reported_at - now()).abs() < 60);
+    let node = start(config(database, directory));
+    let runs = || !runtime.block_on(store.nodes()).unwrap()[0].report.stopped;
+    eventually("that it runs again", RECOVERY, runs);
+    node.shutdown(RECOVERY);
 }
 
 fn a_journal_serves_one_node(runtime: &Runtime, database: &mut Database, directory: &Path) {

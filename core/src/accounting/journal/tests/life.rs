@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::accounting::journal::JournalError;
+use crate::clock::unix_now;
 
 #[test]
 fn records_come_back_in_order_and_are_gone_when_applied() {
@@ -192,6 +193,23 @@ fn what_waits_is_written_before_the_journal_closes() {
     journal.close(PATIENCE);
     assert!(begun.elapsed() < PATIENCE);
     assert_eq!(drain(&mut reader), [1, 2, 3]);
+}
+
+#[test]
+fn what_is_read_ahead_is_not_the_oldest() {
+    let scratch = Scratch::new();
+    let (journal, mut reader) = scratch.open(small());
+    append(&journal, [1]);
+    let first = journal.stats().oldest.unwrap();
+    while unix_now() == first {
+        std::thread::yield_now();
+    }
+    append(&journal, [2]);
+    let batches = [1, 2].map(|_| reader.read(1).unwrap().unwrap());
+    assert_eq!(journal.stats().oldest, Some(first));
+    reader.applied(&batches[0]);
+    reader.applied(&batches[1]);
+    assert_eq!(journal.stats().oldest, None);
 }
 
 /// A record of other fields, or in another order, is another format: `segment::FORMAT` must change with it.
