@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use isp_core::password::{AuthMethod, Scheme};
 use isp_core::plan::Plan;
+use isp_core::policy::vendor::VendorSet;
 use isp_core::policy::{self, Facts, PasswordFact, PlanReply, SubscriberFacts};
 use isp_core::subscriber::Status;
 use isp_core::tenant::{Tenant, UsernameCase, UsernameRealm};
@@ -30,13 +31,21 @@ fn main() -> ExitCode {
         username_realm: UsernameRealm::Keep,
         timezone: "UTC".to_owned(),
     };
-    let plan = PlanReply::from(Plan {
+    let vendors = match VendorSet::shipped() {
+        Ok(vendors) => vendors,
+        Err(faults) => {
+            faults.iter().for_each(|fault| eprintln!("{fault}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let plan = Plan {
         name: "Fibre 100/20".into(),
         download_rate_kbps: 100_000,
         upload_rate_kbps: 20_000,
         acct_interim_interval: Some(300),
         ..Plan::default()
-    });
+    };
+    let plan = PlanReply::new(plan, &vendors);
     let subscriber = SubscriberFacts {
         status,
         password: PasswordFact::Stored(Scheme::Cleartext),
@@ -45,7 +54,7 @@ fn main() -> ExitCode {
     };
     let decision = policy::decide(&Facts {
         tenant: &tenant,
-        vendor: "mikrotik",
+        vendor: vendors.get("mikrotik").unwrap_or(vendors.generic()),
         subscriber: &subscriber,
         plan: Some(&plan),
         tier: None,

@@ -134,6 +134,8 @@ bool		rlm_rust_dict_add_string(char const *name);
 DICT_ATTR const	*rlm_rust_dict_find(char const *name);
 char const	*rlm_rust_dict_name(DICT_ATTR const *da);
 PW_TYPE		rlm_rust_dict_type(DICT_ATTR const *da);
+size_t		rlm_rust_dict_room(DICT_ATTR const *da);
+bool		rlm_rust_dict_has_tag(DICT_ATTR const *da);
 char const	*rlm_rust_dict_word(DICT_ATTR const *da, uint32_t value);
 bool		rlm_rust_dict_value(DICT_ATTR const *da, char const *word, uint32_t *value);
 

@@ -305,6 +305,34 @@ PW_TYPE rlm_rust_dict_type(DICT_ATTR const *da)
 	return da->type;
 }
 
+/** How many bytes of a value one attribute of a packet has room for
+ *
+ * @return 0 for an attribute that goes into no packet.
+ */
+size_t rlm_rust_dict_room(DICT_ATTR const *da)
+{
+	size_t			room = 253;	/* RFC 2865 section 5 */
+	DICT_VENDOR const	*dv;
+
+	if (da->vendor >= FR_MAX_VENDOR) {
+		room -= 4;			/* RFC 6929 section 2.2: at most the extended type, flags and a vendor's type */
+		if (da->flags.evs) room -= 4;
+	} else if (da->vendor) {
+		dv = dict_vendorbyvalue(da->vendor);
+		room -= 4 + (dv ? dv->type + dv->length : 2) + (da->flags.wimax ? 1 : 0);
+	} else if (da->attr > 255) {
+		return 0;			/* The server's own */
+	}
+	if (da->flags.has_tag) room--;
+
+	return room;
+}
+
+bool rlm_rust_dict_has_tag(DICT_ATTR const *da)
+{
+	return da->flags.has_tag;
+}
+
 /** The word for a value of an enumerated attribute, or NULL
  */
 char const *rlm_rust_dict_word(DICT_ATTR const *da, uint32_t value)

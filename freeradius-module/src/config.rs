@@ -53,10 +53,13 @@ impl Key {
 pub const SECTIONS: [&CStr; 5] = [c"database", c"snapshot", c"accounting", c"sessions", c"post_auth"];
 
 /// All keys. Those of one section stand together.
-pub const KEYS: [Key; 20] = [
+pub const KEYS: [Key; 22] = [
     Key::new(c"", c"key_file", None),
     Key::new(c"", c"poll_interval", Some(c"0.2")),
     Key::new(c"", c"default_tenant", None),
+    // The server expands its variables in a default as it does in the file.
+    Key::new(c"", c"vendors", Some(c"${modconfdir}/rust/vendors.toml")),
+    Key::new(c"", c"vendors_local", None),
     Key::new(c"", c"verify_cache", Some(c"100000")),
     Key {
         required: true,
@@ -69,7 +72,6 @@ pub const KEYS: [Key; 20] = [
     Key::new(c"snapshot", c"max_age", Some(c"0")),
     Key::new(c"accounting", c"mode", Some(c"journal")),
     Key::new(c"accounting", c"timeout", Some(c"2.0")),
-    // The server expands its variables in a default as it does in the file.
     Key::new(c"accounting", c"journal", Some(c"${db_dir}/accounting")),
     Key::new(c"accounting", c"journal_max_size", Some(c"4G")),
     Key::new(c"sessions", c"interim", Some(c"600")),
@@ -89,7 +91,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    fn new(key: &str, message: impl Into<String>) -> Self {
+    pub fn new(key: &str, message: impl Into<String>) -> Self {
         Self {
             key: key.to_owned(),
             message: message.into(),
@@ -121,15 +123,26 @@ impl From<&NodeError> for Fault {
 /// The values of [`KEYS`], in that order; `None` where the key is not set and has no default.
 pub type Values<'a> = [Option<&'a str>; KEYS.len()];
 
-/// Make a node's settings of the values.
+/// What the configuration says.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// But for its vendors: those are read with the server's dictionary.
+    pub node: NodeConfig,
+    /// The files of vendors, each with its key.
+    pub vendors: Vec<(&'static str, PathBuf)>,
+}
+
+/// Make settings of the values.
 ///
 /// # Errors
 /// The first key with a value it cannot have.
-pub fn settings(values: &Values<'_>) -> Result<NodeConfig, Fault> {
+pub fn settings(values: &Values<'_>) -> Result<Settings, Fault> {
     let [
         key_file,
         poll_interval,
         default_tenant,
+        vendors,
+        vendors_local,
         verify_cache,
         url,
         connections,
@@ -191,7 +204,13 @@ pub fn settings(values: &Values<'_>) -> Result<NodeConfig, Fault> {
         )?,
         post_auth_queue: number("post_auth.queue", queue)?,
         verify_cache: number("verify_cache", verify_cache)?,
+        ..NodeConfig::default()
     };
+    let vendors = [("vendors", vendors), ("vendors_local", vendors_local)];
+    let vendors = vendors
+        .into_iter()
+        .filter_map(|(key, value)| Some(path(key, value).transpose()?.map(|path| (key, path))))
+        .collect::<Result<_, _>>()?;
     config
         .validate()
         .map_err(|fault| Fault::new(fault.key, fault.to_string()))?;
@@ -209,7 +228,7 @@ pub fn settings(values: &Values<'_>) -> Result<NodeConfig, Fault> {
             return Err(Fault::new("accounting.journal", message));
         }
     }
-    Ok(config)
+    Ok(Settings { node: config, vendors })
 }
 
 /// What is to be made at `path` needs a directory to be made in.
@@ -328,6 +347,7 @@ mod tests {
         set(&mut values, "database.url", "sqlite:/var/lib/isp.db");
         // The server has expanded it.
         set(&mut values, "accounting.journal", "/accounting");
+        set(&mut values, "vendors", "/vendors.toml");
         for (path, value) in changed {
             set(&mut values, path, value);
         }
@@ -336,7 +356,7 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_library() {
-        let config = settings(&values(&[])).unwrap();
+        let config = settings(&values(&[])).unwrap().node;
         let expected = NodeConfig {
             database_url: config.database_url.clone(),
             journal: "/accounting".into(),
@@ -353,6 +373,8 @@ mod tests {
             ("poll_interval", ["0", "3600"]),
             ("poll_interval", ["NaN", "inf"]),
             ("default_tenant", ["", ""]),
+            ("vendors", ["", ""]),
+            ("vendors_local", ["", ""]),
             ("verify_cache", ["-1", "10000001"]),
             ("verify_cache", ["4294967296", "1.5"]),
             ("database.url", ["mysql://localhost/x", ""]),
@@ -407,14 +429,14 @@ mod tests {
 
     #[test]
     fn zero_turns_the_age_limit_off() {
-        assert_eq!(settings(&values(&[])).unwrap().snapshot_max_age, None);
+        assert_eq!(settings(&values(&[])).unwrap().node.snapshot_max_age, None);
         let limited = settings(&values(&[("snapshot.max_age", "86400")])).unwrap();
-        assert_eq!(limited.snapshot_max_age, Some(Duration::from_secs(86_400)));
+        assert_eq!(limited.node.snapshot_max_age, Some(Duration::from_secs(86_400)));
     }
 
     #[test]
     fn sizes_are_counted_in_1024s() {
-        let size = |text| settings(&values(&[("accounting.journal_max_size", text)])).map(|c| c.journal_max_size);
+        let size = |text| settings(&values(&[("accounting.journal_max_size", text)])).map(|c| c.node.journal_max_size);
         assert_eq!(size("64M"), Ok(64 << 20));
         assert_eq!(size("67108864"), Ok(64 << 20));
         assert_eq!(size("1T"), Ok(1 << 40));
@@ -424,7 +446,7 @@ mod tests {
     fn a_journal_that_is_not_used_may_be_anywhere() {
         let away = ("accounting.journal", "/nonexistent/directory/journal");
         let config = settings(&values(&[away, ("accounting.mode", "database")])).unwrap();
-        assert_eq!(config.accounting_mode, AccountingMode::Database);
+        assert_eq!(config.node.accounting_mode, AccountingMode::Database);
     }
 
     #[test]

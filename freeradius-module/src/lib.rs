@@ -3,7 +3,7 @@
 //! | layer | modules | knows |
 //! |-------|---------|-------|
 //! | boundary | `server` | C: pointers, the host's structures, its log. The only unsafe code |
-//! | conversion | [`attribute`], [`config`], [`rcode`], [`log`], [`guard`] | the host's words, no pointers |
+//! | conversion | [`attribute`], [`config`], [`vendors`], [`rcode`], [`log`], [`guard`] | the host's words, no pointers |
 //! | hooks | [`hooks`] | what happens to a request; a [`hooks::Request`] can be faked |
 //!
 //! What is decided, and how it is stored, is `isp_core`'s. The rules the boundary relies on are in `SAFETY.md`.
@@ -32,6 +32,7 @@ pub mod hooks;
 pub mod log;
 pub mod rcode;
 pub mod suggest;
+pub mod vendors;
 
 #[cfg(all(feature = "server", not(test)))]
 mod server;

@@ -19,6 +19,8 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 const PID_FILE: &str = "radiusd.pid";
 /// As `radiusd.conf` says, where `-l` does not say otherwise.
 const LOG_FILE: &str = "radius.log";
+/// Where [`Builder::vendors`] puts its text, below the server's directory.
+pub const VENDORS_FILE: &str = "vendors-local.toml";
 const READY: &str = "Ready to process requests";
 
 /// How the program is run.
@@ -91,6 +93,14 @@ impl Builder {
     pub fn client(mut self, address: Ipv4Addr) -> Self {
         self.clients.push((address, SECRET.to_owned()));
         self
+    }
+
+    /// Vendors of NAS beside the shipped ones, as a file of the provider's own has them.
+    #[must_use]
+    pub fn vendors(self, text: &str) -> Self {
+        let file = self.directory.path().join(VENDORS_FILE);
+        std::fs::write(&file, text).unwrap();
+        self.key("vendors_local", file.to_str().unwrap())
     }
 
     #[must_use]

@@ -40,13 +40,18 @@ impl Database {
 
     /// A Mikrotik NAS.
     pub fn add_nas(&self, tenant: &str, address: Ipv4Addr) {
+        self.add_nas_of(tenant, address, "mikrotik");
+    }
+
+    /// A NAS of this vendor.
+    pub fn add_nas_of(&self, tenant: &str, address: Ipv4Addr, vendor: &str) {
         let nas = Nas {
             id: 0,
             tenant_id: tenant.to_owned(),
             nasname: address.to_string(),
             shortname: format!("nas-{address}"),
             kind: "other".to_owned(),
-            vendor: "mikrotik".to_owned(),
+            vendor: vendor.to_owned(),
             model: None,
             firmware_version: None,
             ports: None,

@@ -118,6 +118,7 @@ impl Rust {
                 r#"
 	rust {{
 		key_file = {key_file}
+		vendors = {VENDORS}
 		database {{
 			url = "{url}"
 		}}
@@ -163,6 +164,9 @@ fn stored_plan(plan: &BenchPlan) -> Plan {
         ..Plan::default()
     }
 }
+
+/// The one that comes with the module.
+const VENDORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../raddb/mods-config/rust/vendors.toml");
 
 /// The generator: its vendor makes the policy write Mikrotik-Rate-Limit.
 fn nas() -> Nas {

@@ -1,10 +1,12 @@
 //! Settings of a node, and what is a sensible value of each.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::accounting::journal::JournalConfig;
 use crate::accounting::silence::Silence;
+use crate::policy::vendor::VendorSet;
 use crate::secret::Secret;
 
 use super::admission::{DatabaseDown, SimultaneousUse};
@@ -52,6 +54,8 @@ pub struct NodeConfig {
     pub claim_timeout: Duration,
     /// How long an accepted login holds a place before its session begins.
     pub claim_lifetime: Duration,
+    /// What plans are to a NAS.
+    pub vendors: Arc<VendorSet>,
     /// Rows of `radpostauth` that may wait to be written before further ones are dropped (and counted).
     pub post_auth_queue: usize,
     /// Successful verifications of slow hashes to remember.
@@ -78,6 +82,7 @@ impl Default for NodeConfig {
             database_down: DatabaseDown::Allow,
             claim_timeout: Duration::from_millis(500),
             claim_lifetime: Duration::from_secs(60),
+            vendors: Arc::default(),
             post_auth_queue: 65_536,
             verify_cache: 100_000,
         }

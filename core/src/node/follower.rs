@@ -1,7 +1,6 @@
 //! Keeps the snapshot as the database has it: a full load, then the change feed, and the copy on disk beside it.
 
 use std::convert::Infallible;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,11 +59,11 @@ pub(super) async fn load(
     dictionary: Arc<dyn Dictionary>,
     link: Arc<Link>,
 ) -> Result<(Arc<State>, Follower), NodeError> {
-    let mut intake = Intake::new(dictionary);
+    let mut intake = Intake::new(dictionary, Arc::clone(&config.vendors));
     let (snapshot, position, confirmed_at, origin) = match load_whole(&link, &mut intake).await {
         Ok((snapshot, position)) => (snapshot, position, unix_now(), "the database"),
         Err(database) => {
-            let stored = load_copy(config.snapshot_file.as_deref()).map_err(|disk| NodeError::NoSubscribers {
+            let stored = load_copy(config).map_err(|disk| NodeError::NoSubscribers {
                 database: database.to_string(),
                 disk,
             })?;
@@ -109,9 +108,9 @@ async fn load_whole(link: &Link, intake: &mut Intake) -> Result<(Snapshot, FeedP
     Ok((snapshot, position))
 }
 
-fn load_copy(path: Option<&Path>) -> Result<Stored, String> {
-    let path = path.ok_or("snapshot.file is not set")?;
-    Snapshot::load(path).map_err(|why| format!("{}: {why}", path.display()))
+fn load_copy(config: &NodeConfig) -> Result<Stored, String> {
+    let path = config.snapshot_file.as_deref().ok_or("snapshot.file is not set")?;
+    Snapshot::load(path, Arc::clone(&config.vendors)).map_err(|why| format!("{}: {why}", path.display()))
 }
 
 impl Follower {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::dictionary::Dictionary;
 use crate::nas::NasRecord;
 use crate::plan::Plan;
+use crate::policy::vendor::VendorSet;
 use crate::snapshot::{Catalog, LeftOut, Snapshot, SnapshotBuilder, pack, warn_of_twins};
 use crate::store::{Change, ChangeKind, SnapshotSink, Store, StoreError};
 use crate::subscriber::SubscriberRecord;
@@ -19,21 +20,23 @@ type Key = (u32, String);
 
 pub(super) struct Intake {
     dictionary: Arc<dyn Dictionary>,
+    vendors: Arc<VendorSet>,
     /// Subscribers that are not served because another has their normalized name: due when it gives the name up.
     left_out: HashMap<Key, HashSet<String>>,
 }
 
 impl Intake {
-    pub(super) fn new(dictionary: Arc<dyn Dictionary>) -> Self {
+    pub(super) fn new(dictionary: Arc<dyn Dictionary>, vendors: Arc<VendorSet>) -> Self {
         Self {
             dictionary,
+            vendors,
             left_out: HashMap::new(),
         }
     }
 
     /// A builder for a full load.
     pub(super) fn builder(&self) -> SnapshotBuilder {
-        SnapshotBuilder::new(Arc::clone(&self.dictionary))
+        SnapshotBuilder::new(Arc::clone(&self.dictionary), Arc::clone(&self.vendors))
     }
 
     /// Take over what a full load left out.

@@ -209,7 +209,7 @@ impl Node {
         self.with_subscriber(request, |found, entry| {
             let reply = policy::decide(&Facts {
                 tenant: found.tenant,
-                vendor: found.nas.map_or("", |nas| &nas.vendor),
+                vendor: found.vendor(),
                 subscriber: &entry.facts,
                 plan: entry.plan.and_then(|index| found.plan(index)),
                 tier: entry.tier.and_then(|tier| found.tier(tier)),

@@ -3,9 +3,9 @@
 //! [`decide`] is a pure function. It does no I/O and reads no clock, so the server module, a test call over an API and an
 //! explanation on the command line come to the same answer from the same facts.
 
-pub mod rate;
 pub mod reason;
 pub mod reply;
+pub mod vendor;
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 use crate::password::{AuthMethod, Scheme};
 use crate::subscriber::Status;
 use crate::tenant::Tenant;
-pub use rate::PlanReply;
 pub use reason::Reason;
 use reply::{Attribute, ReplyItem, Value};
+pub use vendor::PlanReply;
+use vendor::{TooLong, Vendor};
 
 /// RFC 2868 section 3.1 and RFC 3580 section 3.31: Tunnel-Type VLAN.
 const TUNNEL_TYPE_VLAN: u32 = 13;
@@ -66,7 +67,7 @@ pub enum PasswordFact {
 pub struct Facts<'a> {
     pub tenant: &'a Tenant,
     /// Vendor of the NAS the packet came from.
-    pub vendor: &'a str,
+    pub vendor: &'a Vendor,
     pub subscriber: &'a SubscriberFacts,
     /// The subscriber's plan with what it always replies, compiled once.
     pub plan: Option<&'a PlanReply>,
@@ -130,7 +131,7 @@ impl std::fmt::Display for Refusal {
 /// the method of the packet.
 ///
 /// # Errors
-/// The refusal of the first rule that does not hold.
+/// The refusal of the first rule that does not hold, or of a plan that the NAS cannot be told of.
 pub fn decide<'a>(facts: &Facts<'a>) -> Result<Vec<ReplyItem<'a>>, Refusal> {
     let subscriber = facts.subscriber;
     if !facts.tenant.enabled {
@@ -158,7 +159,7 @@ pub fn decide<'a>(facts: &Facts<'a>) -> Result<Vec<ReplyItem<'a>>, Refusal> {
         ));
     }
     check_method(subscriber, facts.method)?;
-    Ok(reply(facts))
+    reply(facts).map_err(|why| Refusal::new(Reason::BadAttribute, why.to_string()))
 }
 
 fn check_status(status: Status) -> Result<(), Refusal> {
@@ -196,10 +197,10 @@ fn check_method(subscriber: &SubscriberFacts, method: AuthMethod) -> Result<(), 
     }
 }
 
-/// At most this many items are written below; one allocation serves them.
-const MOST_ITEMS: usize = 14;
+/// At most this many items are written below the vendor's; one allocation serves them all.
+const MOST_ITEMS: usize = 13;
 
-fn reply<'a>(facts: &Facts<'a>) -> Vec<ReplyItem<'a>> {
+fn reply<'a>(facts: &Facts<'a>) -> Result<Vec<ReplyItem<'a>>, TooLong> {
     let subscriber = facts.subscriber;
     let plan = facts.plan.map(|compiled| &compiled.plan);
     let tier = facts.tier();
@@ -209,7 +210,8 @@ fn reply<'a>(facts: &Facts<'a>) -> Vec<ReplyItem<'a>> {
     });
     // What the plan of a tier says goes before all else.
     let first = over.map(|compiled| &compiled.plan);
-    let mut items = Vec::with_capacity(MOST_ITEMS);
+    let mut items = Vec::with_capacity(MOST_ITEMS + facts.vendor.items().len());
+    vendor::write(facts.vendor, over, facts.plan, subscriber, &mut items)?;
     let mut push = |attribute, value| {
         items.push(ReplyItem {
             attribute,
@@ -218,13 +220,6 @@ fn reply<'a>(facts: &Facts<'a>) -> Vec<ReplyItem<'a>> {
         })
     };
 
-    let rate = match over {
-        Some(over) => rate::plan_rate_limit(facts.vendor, over),
-        None => rate::rate_limit(facts.vendor, facts.plan, subscriber),
-    };
-    if let Some(rate) = rate {
-        push(Attribute::MikrotikRateLimit, Value::Text(rate));
-    }
     if let Some(address) = subscriber.static_ipv4 {
         push(Attribute::FramedIpAddress, Value::Ipv4(address));
     }
@@ -264,7 +259,7 @@ fn reply<'a>(facts: &Facts<'a>) -> Vec<ReplyItem<'a>> {
         (Some(vlan), None) | (None, Some(vlan)) => push_vlan(&mut items, 0, vlan),
         (None, None) => {}
     }
-    items
+    Ok(items)
 }
 
 /// `limit`, but never beyond the instants given.

@@ -5,54 +5,48 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 
-/// Attributes the policy itself writes. A server resolves all of [`Attribute::ALL`] when it starts, so that none can be unknown later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Attribute {
-    FramedIpAddress,
-    FramedIpv6Address,
-    FramedIpv6Prefix,
-    DelegatedIpv6Prefix,
-    SessionTimeout,
-    IdleTimeout,
-    AcctInterimInterval,
-    TunnelType,
-    TunnelMediumType,
-    TunnelPrivateGroupId,
-    MikrotikRateLimit,
+use super::vendor::VendorAttribute;
+
+macro_rules! attributes {
+    ($($variant:ident = $name:literal,)*) => {
+        /// An attribute of a reply. A server resolves those that the policy writes ([`Attribute::ALL`]) and those that its
+        /// vendors' templates name when it starts, so that none can be unknown later.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Attribute<'a> {
+            $($variant,)*
+            /// One that a vendor's template names.
+            Vendor(&'a VendorAttribute),
+        }
+
+        impl Attribute<'static> {
+            /// Those that the policy itself writes.
+            pub const ALL: [Self; [$(Attribute::$variant),*].len()] = [$(Self::$variant),*];
+        }
+
+        impl<'a> Attribute<'a> {
+            /// The dictionary's name.
+            #[must_use]
+            pub fn name(self) -> &'a str {
+                match self {
+                    $(Self::$variant => $name,)*
+                    Self::Vendor(attribute) => attribute.name(),
+                }
+            }
+        }
+    };
 }
 
-impl Attribute {
-    pub const ALL: [Self; 11] = [
-        Self::FramedIpAddress,
-        Self::FramedIpv6Address,
-        Self::FramedIpv6Prefix,
-        Self::DelegatedIpv6Prefix,
-        Self::SessionTimeout,
-        Self::IdleTimeout,
-        Self::AcctInterimInterval,
-        Self::TunnelType,
-        Self::TunnelMediumType,
-        Self::TunnelPrivateGroupId,
-        Self::MikrotikRateLimit,
-    ];
-
-    /// The dictionary's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::FramedIpAddress => "Framed-IP-Address",
-            Self::FramedIpv6Address => "Framed-IPv6-Address",
-            Self::FramedIpv6Prefix => "Framed-IPv6-Prefix",
-            Self::DelegatedIpv6Prefix => "Delegated-IPv6-Prefix",
-            Self::SessionTimeout => "Session-Timeout",
-            Self::IdleTimeout => "Idle-Timeout",
-            Self::AcctInterimInterval => "Acct-Interim-Interval",
-            Self::TunnelType => "Tunnel-Type",
-            Self::TunnelMediumType => "Tunnel-Medium-Type",
-            Self::TunnelPrivateGroupId => "Tunnel-Private-Group-Id",
-            Self::MikrotikRateLimit => "Mikrotik-Rate-Limit",
-        }
-    }
+attributes! {
+    FramedIpAddress = "Framed-IP-Address",
+    FramedIpv6Address = "Framed-IPv6-Address",
+    FramedIpv6Prefix = "Framed-IPv6-Prefix",
+    DelegatedIpv6Prefix = "Delegated-IPv6-Prefix",
+    SessionTimeout = "Session-Timeout",
+    IdleTimeout = "Idle-Timeout",
+    AcctInterimInterval = "Acct-Interim-Interval",
+    TunnelType = "Tunnel-Type",
+    TunnelMediumType = "Tunnel-Medium-Type",
+    TunnelPrivateGroupId = "Tunnel-Private-Group-Id",
 }
 
 /// A typed attribute value.
@@ -68,7 +62,7 @@ pub enum Value<'a> {
 /// One attribute of a reply. `tag` 0 = untagged (RFC 2868 section 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyItem<'a> {
-    pub attribute: Attribute,
+    pub attribute: Attribute<'a>,
     pub tag: u8,
     pub value: Value<'a>,
 }

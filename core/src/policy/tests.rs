@@ -1,10 +1,23 @@
 #![allow(clippy::unwrap_used)]
 
+use std::sync::LazyLock;
+
+use super::vendor::VendorSet;
 use super::*;
 use crate::plan::Plan;
 use crate::tenant::{UsernameCase, UsernameRealm};
 
 const NOW: i64 = 1_700_000_000;
+
+static VENDORS: LazyLock<VendorSet> = LazyLock::new(|| VendorSet::shipped().unwrap());
+
+fn vendor(name: &str) -> &'static Vendor {
+    VENDORS.get(name).unwrap()
+}
+
+fn compiled(plan: Plan) -> PlanReply {
+    PlanReply::new(plan, &VENDORS)
+}
 
 fn tenant() -> Tenant {
     Tenant {
@@ -26,7 +39,7 @@ fn active() -> SubscriberFacts {
 }
 
 fn plan() -> PlanReply {
-    PlanReply::from(Plan {
+    compiled(Plan {
         download_rate_kbps: 100_000,
         upload_rate_kbps: 20_000,
         session_timeout: Some(86_400),
@@ -44,7 +57,7 @@ fn decide_with(
     let tenant = tenant();
     let facts = Facts {
         tenant: &tenant,
-        vendor: "mikrotik",
+        vendor: vendor("mikrotik"),
         subscriber,
         plan,
         tier: None,
@@ -136,7 +149,7 @@ fn a_single_vlan_is_untagged() {
 
 #[test]
 fn rates_are_upload_then_download_and_bursts_follow_their_rates() {
-    let bursting = PlanReply::from(Plan {
+    let bursting = compiled(Plan {
         download_rate_kbps: 100_000,
         upload_rate_kbps: 20_000,
         download_burst_kbps: Some(150_000),
@@ -162,7 +175,7 @@ fn another_vendor_gets_no_mikrotik_attribute() {
     let (tenant, plan, subscriber) = (tenant(), plan(), active());
     let facts = Facts {
         tenant: &tenant,
-        vendor: "cisco",
+        vendor: vendor("cisco"),
         subscriber: &subscriber,
         plan: Some(&plan),
         tier: None,
@@ -170,7 +183,7 @@ fn another_vendor_gets_no_mikrotik_attribute() {
         now: NOW,
     };
     let items = decide(&facts).unwrap();
-    assert!(items.iter().all(|item| item.attribute != Attribute::MikrotikRateLimit));
+    assert!(items.iter().all(|item| item.attribute.name() != "Mikrotik-Rate-Limit"));
 }
 
 #[test]
@@ -209,7 +222,7 @@ fn decide_in_tier(tier: Tier<'_>) -> Result<Vec<String>, Refusal> {
     };
     let facts = Facts {
         tenant: &tenant,
-        vendor: "mikrotik",
+        vendor: vendor("mikrotik"),
         subscriber: &subscriber,
         plan: Some(&plan),
         tier: Some(tier),
@@ -221,7 +234,7 @@ fn decide_in_tier(tier: Tier<'_>) -> Result<Vec<String>, Refusal> {
 
 #[test]
 fn the_plan_of_a_tier_goes_first_and_leaves_the_rest() {
-    let slow = PlanReply::from(Plan {
+    let slow = compiled(Plan {
         download_rate_kbps: 512,
         upload_rate_kbps: 64,
         idle_timeout: Some(60),
@@ -274,7 +287,7 @@ fn a_disabled_tenant_refuses_all() {
     );
     let facts = Facts {
         tenant: &tenant,
-        vendor: "",
+        vendor: vendor("generic"),
         subscriber: &subscriber,
         plan: None,
         tier: None,
@@ -293,7 +306,7 @@ fn a_method_the_stored_form_cannot_serve_is_refused_naming_both() {
     };
     let facts = Facts {
         tenant: &tenant,
-        vendor: "",
+        vendor: vendor("generic"),
         subscriber: &subscriber,
         plan: None,
         tier: None,

@@ -11,6 +11,7 @@ use crate::dictionary::{Dictionary, RowList};
 use crate::nas::NasRecord;
 use crate::password::StoredPassword;
 use crate::plan::Plan;
+use crate::policy::vendor::VendorSet;
 use crate::policy::{PasswordFact, SubscriberFacts};
 use crate::subscriber::{AttributeRow, RawRow, SubscriberRecord, SubscriberTier};
 use crate::tenant::Tenant;
@@ -43,10 +44,10 @@ impl std::fmt::Debug for SnapshotBuilder {
 }
 
 impl SnapshotBuilder {
-    /// Start empty. `dictionary` judges raw rows.
-    pub fn new(dictionary: Arc<dyn Dictionary>) -> Self {
+    /// Start empty. `dictionary` judges raw rows; `vendors` says what plans are to a NAS.
+    pub fn new(dictionary: Arc<dyn Dictionary>, vendors: Arc<VendorSet>) -> Self {
         Self {
-            catalog: Catalog::default(),
+            catalog: Catalog::new(vendors),
             snapshot: Snapshot::default(),
             dictionary,
             left_out: Vec::new(),

@@ -1,21 +1,25 @@
 //! The small part of a snapshot: tenants, plans and NAS. Replaced whole when one of them changes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use parking_lot::Mutex;
+use tracing::error;
 
 use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::policy::PlanReply;
+use crate::policy::vendor::{GENERIC, Vendor, VendorSet};
 use crate::tenant::Tenant;
 
 /// What a packet's source stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NasEntry {
     pub tenant: u32,
-    pub vendor: Arc<str>,
+    /// Index of the vendor in the catalog's set.
+    vendor: u16,
 }
 
 /// Tenants, plans and NAS. Records refer to tenants and plans by index; an index is never reused for another id.
@@ -27,6 +31,9 @@ pub struct Catalog {
     hosts: HashMap<IpAddr, NasEntry, foldhash::fast::FixedState>,
     /// Longest prefix first.
     networks: Vec<(IpNet, NasEntry)>,
+    vendors: Arc<VendorSet>,
+    /// NAS of unknown vendors that the log has been told of, by id and vendor.
+    strangers: Arc<Mutex<HashSet<(i64, String)>>>,
 }
 
 /// Values by index and by id. The index of an id is given once; its value may come and go.
@@ -83,12 +90,23 @@ impl<T> Slots<T> {
 }
 
 impl Catalog {
+    /// An empty catalog whose NAS are of these vendors.
+    #[must_use]
+    pub fn new(vendors: Arc<VendorSet>) -> Self {
+        Self {
+            vendors,
+            ..Self::default()
+        }
+    }
+
     /// An empty catalog in which ids keep the indices they have here.
     #[must_use]
     pub fn successor(&self) -> Self {
         Self {
             tenants: self.tenants.emptied(),
             plans: self.plans.emptied(),
+            vendors: Arc::clone(&self.vendors),
+            strangers: Arc::clone(&self.strangers),
             ..Self::default()
         }
     }
@@ -100,13 +118,19 @@ impl Catalog {
 
     pub fn add_plan(&mut self, plan: Plan) {
         let id = plan.id.clone();
-        self.plans.set(&id, PlanReply::from(plan));
+        self.plans.set(&id, PlanReply::new(plan, &self.vendors));
     }
 
+    /// Add a NAS; its tenant must have come before, for what the tenant has in the place of vendors.
     pub fn add_nas(&mut self, nas: NasRecord) {
+        let tenant = self.tenants.index_of(&nas.tenant_id);
+        let vendor = self.vendors.get(&nas.vendor).unwrap_or_else(|| {
+            self.tell_of_stranger(&nas);
+            self.vendors.generic()
+        });
         let entry = NasEntry {
-            tenant: self.tenants.index_of(&nas.tenant_id),
-            vendor: nas.vendor.as_str().into(),
+            tenant,
+            vendor: self.of_tenant(tenant, vendor).index(),
         };
         let network = nas.network;
         if network.prefix_len() == network.max_prefix_len() {
@@ -130,6 +154,36 @@ impl Catalog {
                 .find(|(network, _)| network.contains(&address))
                 .map(|(_, entry)| entry)
         })
+    }
+
+    /// The vendor of a NAS; what is no NAS is generic.
+    #[must_use]
+    pub fn vendor(&self, nas: Option<&NasEntry>, tenant: &Tenant) -> &Vendor {
+        match nas {
+            Some(nas) => self.vendors.by_index(nas.vendor),
+            None => self
+                .vendors
+                .for_tenant([&tenant.name, &tenant.id], self.vendors.generic()),
+        }
+    }
+
+    fn of_tenant<'v>(&'v self, tenant: u32, vendor: &'v Vendor) -> &'v Vendor {
+        match self.tenant(tenant) {
+            Some(tenant) => self.vendors.for_tenant([&tenant.name, &tenant.id], vendor),
+            None => vendor,
+        }
+    }
+
+    /// Once for each NAS: the catalog is made anew whenever something in it changes.
+    fn tell_of_stranger(&self, nas: &NasRecord) {
+        if self.strangers.lock().insert((nas.id, nas.vendor.clone())) {
+            error!(
+                nas = nas.shortname,
+                network = %nas.network,
+                "the NAS is of vendor {:?}, which the file of vendors does not have: it is taken for {GENERIC}",
+                nas.vendor
+            );
+        }
     }
 
     /// The index of a tenant that exists.
@@ -209,8 +263,9 @@ impl Catalog {
         tenants: Vec<(String, Option<Tenant>)>,
         plans: Vec<(String, Option<Plan>)>,
         nas: Vec<NasRecord>,
+        vendors: Arc<VendorSet>,
     ) -> Self {
-        let mut catalog = Self::default();
+        let mut catalog = Self::new(vendors);
         for (id, tenant) in tenants {
             catalog.tenants.index_of(&id);
             if let Some(tenant) = tenant {

@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ use super::record::Record;
 use super::{Catalog, Snapshot};
 use crate::nas::NasRecord;
 use crate::plan::Plan;
+use crate::policy::vendor::VendorSet;
 use crate::tenant::Tenant;
 
 /// Names the layout: another one gets another last byte, and an old copy is then loaded from the database instead.
@@ -101,11 +103,11 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Read a copy back.
+    /// Read a copy back, to serve NAS of these vendors.
     ///
     /// # Errors
     /// There is none, it is of another version, or it is damaged anywhere.
-    pub fn load(path: &Path) -> Result<Stored, DiskError> {
+    pub fn load(path: &Path, vendors: Arc<VendorSet>) -> Result<Stored, DiskError> {
         let mut input = Checked::new(BufReader::with_capacity(1 << 18, File::open(path)?));
         let mut magic = [0; MAGIC.len()];
         input.read_exact(&mut magic)?;
@@ -125,7 +127,7 @@ impl Snapshot {
             snapshot.insert(Record::from_bytes(&block).ok_or(DiskError::Damaged("record"))?);
         }
         input.verify()?;
-        snapshot.replace_catalog(Catalog::from_parts(parts.tenants, parts.plans, parts.nas));
+        snapshot.replace_catalog(Catalog::from_parts(parts.tenants, parts.plans, parts.nas, vendors));
         Ok(Stored {
             snapshot,
             position: header.position,

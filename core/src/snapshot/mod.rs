@@ -22,6 +22,7 @@ pub use disk::{DiskError, Stored};
 pub use record::{Entry, PackedTier, Record, StoredSecret};
 use table::Table;
 
+use crate::policy::vendor::Vendor;
 use crate::policy::{PlanReply, Tier, TierEffect};
 use crate::tenant::Tenant;
 
@@ -148,6 +149,11 @@ impl Found<'_> {
     /// The record is damaged; cannot happen to one this process packed.
     pub fn entry(&self) -> Result<Entry<'_>, postcard::Error> {
         self.record.entry()
+    }
+
+    /// The vendor of the NAS.
+    pub fn vendor(&self) -> &Vendor {
+        self.catalog.vendor(self.nas, self.tenant)
     }
 
     /// The plan with an index out of this subscriber's entry.

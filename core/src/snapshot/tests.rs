@@ -9,6 +9,7 @@ use crate::accounting::quota::{Effect, Metric};
 use crate::dictionary::{AnyAttribute, Dictionary, RowList};
 use crate::nas::NasRecord;
 use crate::plan::Plan;
+use crate::policy::vendor::VendorSet;
 use crate::subscriber::{AttributeRow, Status, SubscriberRecord, SubscriberTier};
 use crate::tenant::{UsernameCase, UsernameRealm};
 
@@ -21,6 +22,10 @@ fn tenant(id: &str, username_case: UsernameCase, username_realm: UsernameRealm) 
         username_realm,
         timezone: "UTC".into(),
     }
+}
+
+fn vendors() -> Arc<VendorSet> {
+    Arc::new(VendorSet::shipped().unwrap())
 }
 
 fn nas(id: i64, tenant_id: &str, network: &str) -> NasRecord {
@@ -46,7 +51,7 @@ fn subscriber(tenant_id: &str, id: &str, username: &str) -> SubscriberRecord {
 
 /// Tenant `a` behind 192.0.2.0/24 but for 192.0.2.9, which is `b`'s; `b` lowers names and strips realms.
 fn builder() -> SnapshotBuilder {
-    let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute));
+    let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), vendors());
     builder.tenant(tenant("a", UsernameCase::Preserve, UsernameRealm::Keep));
     builder.tenant(tenant("b", UsernameCase::Lower, UsernameRealm::Strip));
     builder.plan(Plan {
@@ -193,7 +198,7 @@ fn a_row_the_server_cannot_build_marks_the_subscriber() {
         op: "=".into(),
         value: "x".into(),
     };
-    let mut builder = SnapshotBuilder::new(Arc::new(Strict));
+    let mut builder = SnapshotBuilder::new(Arc::new(Strict), vendors());
     builder.tenant(tenant("a", UsernameCase::Preserve, UsernameRealm::Keep));
     builder.subscriber(&SubscriberRecord {
         replies: vec![row],
@@ -226,7 +231,7 @@ fn the_copy_on_disk_comes_back_whole() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("snapshot");
     sample().save(&path, "position 7", 1_234).unwrap();
-    let stored = Snapshot::load(&path).unwrap();
+    let stored = Snapshot::load(&path, vendors()).unwrap();
     assert_eq!((stored.position.as_str(), stored.confirmed_at), ("position 7", 1_234));
     assert_eq!(stored.snapshot.len(), 2);
     assert_eq!(who(&stored.snapshot, "192.0.2.9", "alice").unwrap(), "second");
@@ -261,9 +266,9 @@ fn a_damaged_copy_is_never_taken() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x10;
         std::fs::write(&path, &damaged).unwrap();
-        assert!(Snapshot::load(&path).is_err(), "byte {at} flipped");
+        assert!(Snapshot::load(&path, vendors()).is_err(), "byte {at} flipped");
         std::fs::write(&path, &whole[..at]).unwrap();
-        assert!(Snapshot::load(&path).is_err(), "cut at {at}");
+        assert!(Snapshot::load(&path, vendors()).is_err(), "cut at {at}");
     }
 }
 
@@ -310,6 +315,6 @@ proptest! {
         let mut file = b"ISPSNAP\x02".to_vec();
         file.extend(bytes);
         std::fs::write(&path, file).unwrap();
-        prop_assert!(Snapshot::load(&path).is_err());
+        prop_assert!(Snapshot::load(&path, vendors()).is_err());
     }
 }

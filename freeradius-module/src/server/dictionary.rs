@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
-use isp_core::dictionary::{Dictionary, RowList};
+use isp_core::dictionary::{Definition, Definitions, Dictionary, Kind, RowList};
 use isp_core::policy::reply::Attribute;
+use isp_core::policy::vendor::VendorSet;
 use isp_core::subscriber::AttributeRow;
 
 use super::request::Rows;
@@ -25,9 +26,55 @@ type Entry = NonNull<sys::DICT_ATTR>;
 /// The dictionary's entries for all the names the hooks use, looked up once.
 pub(super) struct Attributes {
     names: [Entry; Name::ALL.len()],
-    reply: [Entry; Attribute::ALL.len()],
+    reply: Reply,
+    /// By the index of the vendors' attribute.
+    vendors: Box<[Entry]>,
     /// Value of Auth-Type that makes the server call this instance to authenticate.
     pub(super) auth_type: Option<u32>,
+}
+
+macro_rules! reply {
+    ($($field:ident: $attribute:ident = $kind:ident,)*) => {
+        /// The entries for what the policy itself writes.
+        struct Reply {
+            $($field: Entry,)*
+        }
+
+        impl Reply {
+            fn resolve(faults: &mut Vec<String>) -> Self {
+                Self {
+                    $($field: typed(Attribute::$attribute, sys::$kind).unwrap_or_else(|why| {
+                        faults.push(why);
+                        Entry::dangling()
+                    }),)*
+                }
+            }
+        }
+
+        impl Attributes {
+            pub(super) fn reply(&self, attribute: Attribute<'_>) -> *const sys::DICT_ATTR {
+                match attribute {
+                    $(Attribute::$attribute => self.reply.$field.as_ptr(),)*
+                    Attribute::Vendor(attribute) => {
+                        self.vendors.get(attribute.index()).map_or(ptr::null(), |entry| entry.as_ptr())
+                    }
+                }
+            }
+        }
+    };
+}
+
+reply! {
+    framed_ip_address: FramedIpAddress = PW_TYPE_IPV4_ADDR,
+    framed_ipv6_address: FramedIpv6Address = PW_TYPE_IPV6_ADDR,
+    framed_ipv6_prefix: FramedIpv6Prefix = PW_TYPE_IPV6_PREFIX,
+    delegated_ipv6_prefix: DelegatedIpv6Prefix = PW_TYPE_IPV6_PREFIX,
+    session_timeout: SessionTimeout = PW_TYPE_INTEGER,
+    idle_timeout: IdleTimeout = PW_TYPE_INTEGER,
+    acct_interim_interval: AcctInterimInterval = PW_TYPE_INTEGER,
+    tunnel_type: TunnelType = PW_TYPE_INTEGER,
+    tunnel_medium_type: TunnelMediumType = PW_TYPE_INTEGER,
+    tunnel_private_group_id: TunnelPrivateGroupId = PW_TYPE_STRING,
 }
 
 // SAFETY: dictionary-entries: they are never freed or changed while the server runs.
@@ -45,18 +92,14 @@ impl Attributes {
                 Entry::dangling()
             })
         });
-        let reply = Attribute::ALL.map(|attribute| {
-            typed(attribute).unwrap_or_else(|why| {
-                faults.push(why);
-                Entry::dangling()
-            })
-        });
+        let reply = Reply::resolve(&mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
         let mut resolved = Self {
             names,
             reply,
+            vendors: Box::default(),
             auth_type: None,
         };
         let mut value = 0;
@@ -74,21 +117,22 @@ impl Attributes {
             .map_or(ptr::null(), |entry| entry.as_ptr())
     }
 
-    pub(super) fn reply(&self, attribute: Attribute) -> *const sys::DICT_ATTR {
-        self.reply
-            .get(attribute as usize)
-            .map_or(ptr::null(), |entry| entry.as_ptr())
+    /// Look up what the vendors' templates write, so that no login has to.
+    pub(super) fn with_vendors(mut self, vendors: &VendorSet) -> Result<Self, Vec<String>> {
+        let mut faults = Vec::new();
+        let entries = vendors.attributes().iter().map(|attribute| {
+            lookup(attribute.name()).unwrap_or_else(|why| {
+                faults.push(why);
+                Entry::dangling()
+            })
+        });
+        self.vendors = entries.collect();
+        if faults.is_empty() { Ok(self) } else { Err(faults) }
     }
 
     /// The dictionary's word for a value.
     pub(super) fn word(&self, name: Name, value: u32) -> Option<&str> {
-        // SAFETY: dictionary-entries: a live entry; the word lives as long as the dictionary.
-        let word = unsafe { sys::rlm_rust_dict_word(self.name(name), value) };
-        if word.is_null() {
-            return None;
-        }
-        // SAFETY: dictionary-entries: not NULL, NUL-terminated.
-        unsafe { CStr::from_ptr(word) }.to_str().ok()
+        word_of(self.name(name), value)
     }
 }
 
@@ -105,19 +149,8 @@ fn lookup(name: &str) -> Result<Entry, String> {
 }
 
 /// The entry of an attribute the policy writes, if it has the type the policy's value has.
-fn typed(attribute: Attribute) -> Result<Entry, String> {
+fn typed(attribute: Attribute<'_>, expected: sys::PW_TYPE) -> Result<Entry, String> {
     let entry = lookup(attribute.name())?;
-    let expected = match attribute {
-        Attribute::FramedIpAddress => sys::PW_TYPE_IPV4_ADDR,
-        Attribute::FramedIpv6Address => sys::PW_TYPE_IPV6_ADDR,
-        Attribute::FramedIpv6Prefix | Attribute::DelegatedIpv6Prefix => sys::PW_TYPE_IPV6_PREFIX,
-        Attribute::SessionTimeout
-        | Attribute::IdleTimeout
-        | Attribute::AcctInterimInterval
-        | Attribute::TunnelType
-        | Attribute::TunnelMediumType => sys::PW_TYPE_INTEGER,
-        Attribute::TunnelPrivateGroupId | Attribute::MikrotikRateLimit => sys::PW_TYPE_STRING,
-    };
     // SAFETY: dictionary-entries: a live entry.
     if unsafe { sys::rlm_rust_dict_type(entry.as_ptr()) } == expected {
         Ok(entry)
@@ -127,6 +160,72 @@ fn typed(attribute: Attribute) -> Result<Entry, String> {
             attribute.name()
         ))
     }
+}
+
+/// What the server's dictionaries say of the attributes that vendors' templates name.
+pub(super) struct ServerDefinitions;
+
+/// No dictionary has larger words than this; those past it go unsuggested.
+const LARGEST_WORD: u32 = 0xffff;
+
+impl Definitions for ServerDefinitions {
+    fn define(&self, attribute: &str) -> Result<Definition, String> {
+        let entry = lookup(attribute)?;
+        // SAFETY: dictionary-entries: a live entry.
+        let (kind, longest, tagged) = unsafe {
+            (
+                sys::rlm_rust_dict_type(entry.as_ptr()),
+                sys::rlm_rust_dict_room(entry.as_ptr()),
+                sys::rlm_rust_dict_has_tag(entry.as_ptr()),
+            )
+        };
+        if longest == 0 {
+            return Err(format!("{attribute} is the server's own: no packet carries it"));
+        }
+        let kind = match kind {
+            sys::PW_TYPE_STRING | sys::PW_TYPE_OCTETS => Kind::Text,
+            sys::PW_TYPE_INTEGER => Kind::Integer,
+            sys::PW_TYPE_IPV4_ADDR => Kind::Ipv4,
+            sys::PW_TYPE_IPV6_ADDR => Kind::Ipv6,
+            sys::PW_TYPE_IPV6_PREFIX => Kind::Ipv6Prefix,
+            _ => {
+                return Err(format!(
+                    "{attribute} has a type in the server's dictionary that a template cannot give"
+                ));
+            }
+        };
+        Ok(Definition { kind, longest, tagged })
+    }
+
+    fn word(&self, attribute: &str, word: &str) -> Result<u32, String> {
+        let entry = lookup(attribute)?;
+        let mut value = 0;
+        let found = CString::new(word)
+            // SAFETY: dictionary-entries: a live entry; the word is NUL-terminated, and `value` outlives the call.
+            .is_ok_and(|word| unsafe { sys::rlm_rust_dict_value(entry.as_ptr(), word.as_ptr(), &raw mut value) });
+        if found {
+            return Ok(value);
+        }
+        let words: Vec<&str> = (0..=LARGEST_WORD)
+            .filter_map(|value| word_of(entry.as_ptr(), value))
+            .collect();
+        Err(format!(
+            "the server's dictionary has no value {word} of {attribute}, and it is no number up to {}{}",
+            u32::MAX,
+            suggest::hint(word, words)
+        ))
+    }
+}
+
+/// The dictionary's word for a value, which lives as long as the dictionary.
+fn word_of<'a>(entry: *const sys::DICT_ATTR, value: u32) -> Option<&'a str> {
+    // SAFETY: dictionary-entries: a live entry; the word lives as long as the dictionary.
+    let word = unsafe { sys::rlm_rust_dict_word(entry, value) };
+    if word.is_null() {
+        return None;
+    }
+    // SAFETY: dictionary-entries: not NULL, NUL-terminated.
+    unsafe { CStr::from_ptr(word) }.to_str().ok()
 }
 
 /// `" (did you mean ...?)"` out of all names of the dictionary.

@@ -6,19 +6,21 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
 
-use isp_core::node::Node;
+use isp_core::node::{Node, NodeConfig};
+use isp_core::policy::vendor::VendorSet;
 
 use super::conf::{RawInstance, Section};
-use super::dictionary::{Attributes, RowChecker};
+use super::dictionary::{Attributes, RowChecker, ServerDefinitions};
 use super::request::{Expansions, RequestRef, last_error};
 use super::table::TABLE;
 use super::{log, sys};
 use crate::attribute::REJECT_REASON;
-use crate::config::{self, Fault};
+use crate::config::{self, Fault, Settings};
 use crate::fault;
 use crate::guard::{self, Hook};
 use crate::hooks::{self, Instance};
 use crate::rcode::RCode;
+use crate::vendors;
 
 /// How long the server may be held up when it stops.
 const SHUTDOWN: Duration = Duration::from_secs(3);
@@ -228,9 +230,20 @@ unsafe fn start(section: *mut sys::CONF_SECTION, instance: *mut c_void) -> c_int
 /// expansions: `owner` is a talloc chunk that outlives the instance.
 unsafe fn load(section: Section, values: &config::Values<'_>, owner: *mut c_void) -> Result<Option<Loaded>, Fault> {
     refuse_other_server()?;
-    let config = config::settings(values)?;
+    let Settings {
+        node: config,
+        vendors: files,
+    } = config::settings(values)?;
     let name = section.name();
-    let attributes = Attributes::resolve(&name).map_err(|faults| Fault::of_section(faults.join("; ")))?;
+    let unresolved = |faults: Vec<String>| Fault::of_section(faults.join("; "));
+    let attributes = Attributes::resolve(&name).map_err(unresolved)?;
+    let sources = vendors::sources(&files)?;
+    let vendors = VendorSet::read(&sources, &ServerDefinitions).map_err(|faults| vendors::fault(&files, &faults))?;
+    let attributes = attributes.with_vendors(&vendors).map_err(unresolved)?;
+    let config = NodeConfig {
+        vendors: Arc::new(vendors),
+        ..config
+    };
     Node::check(&config).map_err(|why| Fault::from(&why))?;
     // SAFETY: server-exports: reads a global of the server's.
     if unsafe { sys::rlm_rust_check_config() } {

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use e2e::artifact;
 use e2e::database::Database;
 use e2e::radclient::{Method, login};
-use e2e::radiusd::{Builder, configure};
+use e2e::radiusd::{Builder, VENDORS_FILE, configure};
 use e2e::seed::PASSWORD;
 
 use crate::server_on;
@@ -142,6 +142,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ("post_auth.queue", "0"),
     ("post_auth.queue", "10000001"),
     ("verify_cache", "10000001"),
+    ("vendors", "/nowhere/vendors.toml"),
+    ("vendors_local", "/nowhere/vendors-local.toml"),
 ];
 
 #[test]
@@ -172,6 +174,98 @@ fn each_mistake_is_reported_with_file_and_line() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A vendor of the provider's own, and what is said of it: the line, and what is wrong with it.
+const BAD_VENDORS: &[(&str, &[&str])] = &[
+    (
+        "[vendor.acme]\n[[vendor.acme.reply]]\nattribute = \"Mikrotik-Rate-Limt\"\nvalue = \"1k\"\n",
+        &[
+            ":3: ",
+            "no attribute Mikrotik-Rate-Limt",
+            "did you mean Mikrotik-Rate-Limit",
+        ],
+    ),
+    (
+        "[vendor.acme]\n[[vendor.acme.reply]]\nattribute = \"Service-Type\"\nvalue = \"Framed-Usr\"\n",
+        &[
+            ":4: ",
+            "no value Framed-Usr of Service-Type",
+            "did you mean Framed-User",
+        ],
+    ),
+    (
+        "[vendor.acme]\n[[vendor.acme.reply]]\nattribute = \"Huawei-Input-Peak-Rate\"\nvalue = \"{upload_kbps}k\"\n",
+        &[":4: ", "Huawei-Input-Peak-Rate takes a number", "{upload_kbps}k"],
+    ),
+    (
+        "[vendor.acme]\n[[vendor.acme.reply]]\nattribute = \"Huawei-Gateway-Address\"\nvalue = \"here\"\n",
+        &[":4: ", "Huawei-Gateway-Address takes an IPv4 address"],
+    ),
+    (
+        "[vendor.acme]\n[[vendor.acme.reply]]\nattribute = \"Filter-Id\"\nvalue = \"{downlod_kbps}\"\n",
+        &[":4: ", "no term \"downlod_kbps\"", "did you mean \"download_kbps\""],
+    ),
+    (
+        "[vendor.acme]\n[[vendor.acme.reply]]\nattribute = \"Filter-Id\"\nvalue = \"x\"\ntag = 1\n",
+        &[":5: ", "Filter-Id carries no tag"],
+    ),
+    (
+        "[vendor.acme]\n[[vendor.acme.reply]]\nattribute = \"Cleartext-Password\"\nvalue = \"x\"\n",
+        &[":3: ", "Cleartext-Password is the server's own"],
+    ),
+    (
+        "[vendor.acme]\n[[vendor.acme.reply]]\nattribute = \"Event-Timestamp\"\nvalue = 1\n",
+        &[":3: ", "Event-Timestamp has a type"],
+    ),
+    (
+        "[vendor.acme]\n[vendor.acme.coa]\nattributes = [\"Sesion-Timeout\"]\n",
+        &[":3: ", "no attribute Sesion-Timeout", "did you mean Session-Timeout"],
+    ),
+    (
+        "[vendor.acme]\nextends = \"mikrotk\"\n",
+        &[":2: ", "no vendor \"mikrotk\"", "did you mean \"mikrotik\""],
+    ),
+    ("[vendor.acme\n", &[":1: "]),
+];
+
+#[test]
+fn each_mistake_in_a_file_of_vendors_is_reported_with_its_line() {
+    let database = Database::sqlite().seeded();
+    for (text, expected) in BAD_VENDORS {
+        let configuration = server_on(&database).vendors(text);
+        let file = configuration.directory().join(VENDORS_FILE).display().to_string();
+        let output = configuration.check();
+        let said = self::text(&output);
+        assert!(!output.status.success(), "{text}: {said}");
+        // After the place of the key that names the file.
+        let named = said.lines().any(|line| {
+            line.contains("mods-enabled/rust[3]: ")
+                && line.contains(&file)
+                && expected.iter().all(|part| line.contains(part))
+        });
+        assert!(named, "{text} should say {expected:?}: {said}");
+    }
+    let (text, expected) = BAD_VENDORS[0];
+    let log = server_on(&database).vendors(text).try_start().unwrap_err();
+    assert!(expected.iter().all(|part| log.contains(part)), "{log}");
+}
+
+#[test]
+fn words_of_the_dictionary_are_values_of_vendors() {
+    let database = Database::sqlite().seeded();
+    database.add("alice");
+    let server = server_on(&database)
+        .vendors(
+            "[vendor.mikrotik]\nextends = \"mikrotik\"\n[[vendor.mikrotik.reply]]\nattribute = \"Service-Type\"\n\
+             value = \"Framed-User\"\n[[vendor.mikrotik.reply]]\nattribute = \"Framed-MTU\"\nvalue = 1492\n\
+             [[vendor.mikrotik.reply]]\nattribute = \"Huawei-Gateway-Address\"\nvalue = \"192.0.2.1\"\n",
+        )
+        .start();
+    let answer = login(Method::Pap, "alice", PASSWORD).ask(&server);
+    assert_eq!(answer.values("Service-Type"), ["Framed-User"]);
+    assert_eq!(answer.values("Framed-MTU"), ["1492"]);
+    assert_eq!(answer.values("Huawei-Gateway-Address"), ["192.0.2.1"]);
+}
+
 #[test]
 fn a_key_that_does_not_exist_is_reported() {
     let database = Database::sqlite().seeded();
@@ -185,6 +279,7 @@ fn a_key_that_does_not_exist_is_reported() {
 fn every_key_that_is_documented_is_one_the_module_takes() {
     let database = Database::sqlite();
     let shipped = std::fs::read_to_string(artifact::repository("raddb/mods-available/rust")).unwrap();
+    let configured_vendors = artifact::repository("raddb/mods-config/rust/vendors.toml");
     let mut keys = Vec::new();
     // Set every default that is shown in a comment: nothing may complain.
     let uncommented: String = shipped
@@ -199,6 +294,8 @@ fn every_key_that_is_documented_is_one_the_module_takes() {
                     // Files of a system where it is installed.
                     let value = match key {
                         "key_file" => database.key_file().display().to_string(),
+                        // Most have none.
+                        "vendors_local" => configured_vendors.display().to_string(),
                         "file" => database.file().with_extension("snapshot").display().to_string(),
                         _ => value.to_owned(),
                     };

@@ -98,6 +98,7 @@ fn uninstalling_undoes_installing_however_often_it_was_done() {
         "usr/lib/radius/rlm_rust.so",
         "usr/local/bin/ispctl",
         "etc/raddb/mods-available/rust",
+        "etc/raddb/mods-config/rust/vendors.toml",
         "etc/raddb/mods-available/eap-isp",
         "etc/raddb/sites-available/isp",
         "etc/raddb/sites-available/isp-inner-tunnel",

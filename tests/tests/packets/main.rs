@@ -18,6 +18,7 @@ mod quota;
 mod reply;
 mod simultaneous;
 mod username;
+mod vendors;
 
 use std::time::Duration;
 

@@ -1,0 +1,221 @@
+//! Vendors of NAS as data: what a plan is in their attributes, and how their sessions are changed.
+//!
+//! A [`VendorSet`] is read once, from `mods-config/rust/vendors.toml` and a file of the provider's own. It takes part in a
+//! decision without I/O: what depends on plan and vendor alone is made when a plan is loaded ([`PlanReply`]), the rest,
+//! where a subscriber has rates or addresses of its own, from the templates at login.
+
+mod build;
+pub mod coa;
+mod file;
+mod item;
+mod nearest;
+mod plan;
+mod template;
+mod term;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+pub use coa::Coa;
+pub use item::{Item, TooLong, VendorAttribute};
+pub use plan::PlanReply;
+pub(super) use plan::write;
+pub use term::{Differing, Terms};
+
+use super::reply::{Attribute, ReplyItem, Value};
+use crate::dictionary::{AnyAttribute, Definitions};
+
+/// The vendor of a NAS that is of no other.
+pub const GENERIC: &str = "generic";
+
+/// The vendors that come with this version.
+pub const SHIPPED: &str = include_str!("../../../../raddb/mods-config/rust/vendors.toml");
+
+/// A file of vendors, as text.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// For messages.
+    pub path: PathBuf,
+    pub text: String,
+}
+
+/// What is wrong with a file of vendors, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}:{line}: {problem}", path = path.display())]
+pub struct Fault {
+    pub path: PathBuf,
+    pub line: usize,
+    pub problem: String,
+}
+
+/// All vendors, ready for use.
+#[derive(Debug, Clone)]
+pub struct VendorSet {
+    vendors: Vec<Vendor>,
+    names: HashMap<String, u16>,
+    /// For what is of no other vendor; one of the above.
+    generic: Vendor,
+    /// By name or id of a tenant: a vendor, and the one in its place.
+    tenants: HashMap<String, HashMap<u16, u16>>,
+    attributes: Vec<VendorAttribute>,
+}
+
+/// One vendor of NAS.
+#[derive(Debug, Clone)]
+pub struct Vendor {
+    name: String,
+    description: String,
+    extends: Option<String>,
+    index: u16,
+    items: Vec<Item>,
+    coa: Coa,
+}
+
+/// One `generic` vendor that writes nothing.
+impl Default for VendorSet {
+    fn default() -> Self {
+        let generic = Vendor {
+            name: GENERIC.to_owned(),
+            description: String::new(),
+            extends: None,
+            index: 0,
+            items: Vec::new(),
+            coa: Coa::default(),
+        };
+        Self {
+            vendors: vec![generic.clone()],
+            names: HashMap::from([(GENERIC.to_owned(), 0)]),
+            generic,
+            tenants: HashMap::new(),
+            attributes: Vec::new(),
+        }
+    }
+}
+
+impl VendorSet {
+    /// Make sense of the files; a vendor in a later one takes the place of its namesake, which it may extend.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the files.
+    pub fn read(sources: &[Source], definitions: &dyn Definitions) -> Result<Self, Vec<Fault>> {
+        build::build(sources, definitions)
+    }
+
+    /// The vendors that come with this version, no dictionary asked.
+    ///
+    /// # Errors
+    /// None; the tests see to it.
+    pub fn shipped() -> Result<Self, Vec<Fault>> {
+        let shipped = Source {
+            path: "vendors.toml".into(),
+            text: SHIPPED.to_owned(),
+        };
+        Self::read(&[shipped], &AnyAttribute)
+    }
+
+    /// In the order of their names.
+    #[must_use]
+    pub fn vendors(&self) -> &[Vendor] {
+        &self.vendors
+    }
+
+    /// The vendor of this name, in any case.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Vendor> {
+        let index = match self.names.get(name) {
+            Some(index) => index,
+            None => self.names.get(&name.to_ascii_lowercase())?,
+        };
+        self.vendors.get(usize::from(*index))
+    }
+
+    /// What a NAS of no known vendor is taken for.
+    #[must_use]
+    pub fn generic(&self) -> &Vendor {
+        &self.generic
+    }
+
+    /// The vendor that a tenant, known by these names, has in the place of `vendor`.
+    #[must_use]
+    pub fn for_tenant<'s>(&'s self, tenant: [&str; 2], vendor: &'s Vendor) -> &'s Vendor {
+        if self.tenants.is_empty() {
+            return vendor;
+        }
+        tenant
+            .iter()
+            .find_map(|name| self.tenants.get(*name)?.get(&vendor.index))
+            .map_or(vendor, |index| self.by_index(*index))
+    }
+
+    /// Every attribute that a template writes; [`VendorAttribute::index`] is its place here.
+    #[must_use]
+    pub fn attributes(&self) -> &[VendorAttribute] {
+        &self.attributes
+    }
+
+    /// The vendor with this [`Vendor::index`].
+    pub(crate) fn by_index(&self, index: u16) -> &Vendor {
+        self.vendors.get(usize::from(index)).unwrap_or(&self.generic)
+    }
+}
+
+impl Vendor {
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The vendor it takes over what it does not say itself.
+    #[must_use]
+    pub fn extends(&self) -> Option<&str> {
+        self.extends.as_deref()
+    }
+
+    /// Its place in the set.
+    pub(crate) const fn index(&self) -> u16 {
+        self.index
+    }
+
+    /// What it writes, in order.
+    #[must_use]
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    #[must_use]
+    pub fn coa(&self) -> &Coa {
+        &self.coa
+    }
+
+    /// What these terms are in its attributes.
+    ///
+    /// # Errors
+    /// A value that does not fit into its attribute.
+    pub fn reply(&self, terms: &Terms<'_>) -> Result<Vec<ReplyItem<'_>>, TooLong> {
+        let mut reply = Vec::new();
+        for item in &self.items {
+            if let Some(value) = item.fill(terms)? {
+                reply.push(item.with(value));
+            }
+        }
+        Ok(reply)
+    }
+}
+
+impl Item {
+    fn with<'a>(&'a self, value: Value<'a>) -> ReplyItem<'a> {
+        ReplyItem {
+            attribute: Attribute::Vendor(&self.attribute),
+            tag: self.tag,
+            value,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! A plan with its reply for each vendor, and what a login makes of it.
+
+use super::{Differing, Terms, TooLong, Vendor, VendorSet};
+use crate::plan::Plan;
+use crate::policy::SubscriberFacts;
+use crate::policy::reply::{ReplyItem, Value};
+
+/// A plan with what it replies on NAS of each vendor, made once instead of at every login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanReply {
+    pub plan: Plan,
+    /// By the vendor's index.
+    ready: Box<[Result<Box<[Ready]>, TooLong>]>,
+}
+
+/// The value of a vendor's item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ready {
+    /// Place among the vendor's items.
+    item: usize,
+    value: Value<'static>,
+}
+
+impl PlanReply {
+    #[must_use]
+    pub fn new(plan: Plan, vendors: &VendorSet) -> Self {
+        let terms = Terms::from(&plan);
+        let ready = vendors.vendors().iter().map(|vendor| fill(vendor, &terms)).collect();
+        Self { plan, ready }
+    }
+
+    /// # Errors
+    /// One of them does not fit into its attribute.
+    fn ready(&self, vendor: &Vendor) -> Result<&[Ready], TooLong> {
+        match self.ready.get(usize::from(vendor.index)) {
+            Some(Ok(ready)) => Ok(ready),
+            Some(Err(why)) => Err(why.clone()),
+            None => Ok(&[]),
+        }
+    }
+}
+
+fn fill(vendor: &Vendor, terms: &Terms<'_>) -> Result<Box<[Ready]>, TooLong> {
+    let filled = vendor.items.iter().enumerate().filter_map(|(item, template)| {
+        let value = template.fill(terms).transpose()?;
+        Some(value.map(|value| Ready { item, value }))
+    });
+    filled.collect()
+}
+
+/// Write what the vendor says of a subscriber's plan, and of the plan that goes first where a tier has led to one.
+///
+/// A subscriber's own rates replace the plan's; a plan that goes first replaces both, and leaves what it does not name
+/// (pools, lists, filter) as it was. There is no pool for what has a static address.
+///
+/// # Errors
+/// A value that does not fit into its attribute.
+pub(in crate::policy) fn write<'a>(
+    vendor: &'a Vendor,
+    first: Option<&'a PlanReply>,
+    plan: Option<&'a PlanReply>,
+    subscriber: &SubscriberFacts,
+    reply: &mut Vec<ReplyItem<'a>>,
+) -> Result<(), TooLong> {
+    let own_rates = first.is_none() && (subscriber.upload_kbps.is_some() || subscriber.download_kbps.is_some());
+    let Some(base) = first.or(plan) else {
+        let mut terms = Terms::default();
+        if own_rates {
+            terms.set_rates(subscriber.upload_kbps, subscriber.download_kbps);
+        }
+        reply.append(&mut vendor.reply(&terms)?);
+        return Ok(());
+    };
+    let mut terms = Terms::from(&base.plan);
+    let mut differing = Differing::NONE;
+    if own_rates {
+        terms.set_rates(subscriber.upload_kbps, subscriber.download_kbps);
+        differing = Differing::RATES;
+    }
+    if let (Some(_), Some(plan)) = (first, plan) {
+        differing = differing.and(terms.fall_back_on(&plan.plan));
+    }
+    differing = differing.and(terms.leave_pools_of(subscriber));
+    let mut ready = base.ready(vendor)?.iter().peekable();
+    if differing.is_none() {
+        reply.extend(ready.filter_map(|ready| Some(vendor.items.get(ready.item)?.with(borrowed(&ready.value)))));
+        return Ok(());
+    }
+    for (index, item) in vendor.items.iter().enumerate() {
+        let ready = ready.next_if(|ready| ready.item == index);
+        if item.of.meets(differing) {
+            if let Some(value) = item.fill(&terms)? {
+                reply.push(item.with(value));
+            }
+        } else if let Some(ready) = ready {
+            reply.push(item.with(borrowed(&ready.value)));
+        }
+    }
+    Ok(())
+}
+
+fn borrowed<'a>(value: &'a Value<'static>) -> Value<'a> {
+    match value {
+        Value::Text(text) => Value::Text(text.as_ref().into()),
+        Value::Integer(integer) => Value::Integer(*integer),
+        Value::Ipv4(address) => Value::Ipv4(*address),
+        Value::Ipv6(address) => Value::Ipv6(*address),
+        Value::Ipv6Prefix(prefix) => Value::Ipv6Prefix(*prefix),
+    }
+}
+
+impl<'a> Terms<'a> {
+    /// Take over the names that are missing; tells which.
+    fn fall_back_on(&mut self, plan: &'a Plan) -> Differing {
+        let mut taken = Differing::NONE;
+        for (name, other, of) in [
+            (&mut self.address_list, &plan.address_list, Differing::ADDRESS_LIST),
+            (&mut self.ipv4_pool, &plan.ipv4_pool, Differing::IPV4_POOL),
+            (&mut self.ipv6_pool, &plan.ipv6_pool, Differing::IPV6_POOL),
+            (
+                &mut self.delegated_ipv6_pool,
+                &plan.delegated_ipv6_pool,
+                Differing::DELEGATED_IPV6_POOL,
+            ),
+            (&mut self.filter_id, &plan.filter_id, Differing::FILTER_ID),
+            (&mut self.redirect_url, &plan.redirect_url, Differing::REDIRECT_URL),
+        ] {
+            if name.is_none() && other.is_some() {
+                *name = other.as_deref();
+                taken = taken.and(of);
+            }
+        }
+        taken
+    }
+
+    /// Take away the pools that a static address leaves without use; tells which.
+    fn leave_pools_of(&mut self, subscriber: &SubscriberFacts) -> Differing {
+        let mut left = Differing::NONE;
+        for (pool, is_static, of) in [
+            (
+                &mut self.ipv4_pool,
+                subscriber.static_ipv4.is_some(),
+                Differing::IPV4_POOL,
+            ),
+            (
+                &mut self.ipv6_pool,
+                subscriber.ipv6_prefix.is_some(),
+                Differing::IPV6_POOL,
+            ),
+            (
+                &mut self.delegated_ipv6_pool,
+                subscriber.delegated_ipv6_prefix.is_some(),
+                Differing::DELEGATED_IPV6_POOL,
+            ),
+        ] {
+            if is_static && pool.take().is_some() {
+                left = left.and(of);
+            }
+        }
+        left
+    }
+}
