@@ -156,7 +156,11 @@ impl Reader {
                         Ok(record) => {
                             batch.records.push(record);
                             if batch.time.is_none() {
-                                self.shared.state.lock().oldest = Some(frame.time);
+                                let mut state = self.shared.state.lock();
+                                // Else what was read before is older, and not applied either.
+                                if state.applied == batch.next {
+                                    state.oldest = Some(frame.time);
+                                }
                             }
                             batch.time = Some(frame.time);
                         }
