@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         username_case: UsernameCase::Lower,
         username_realm: UsernameRealm::Keep,
         timezone: "UTC".to_owned(),
+        interim_jitter_percent: 0,
     };
     let vendors = match VendorSet::shipped() {
         Ok(vendors) => vendors,
@@ -53,18 +54,14 @@ fn main() -> ExitCode {
         ..SubscriberFacts::default()
     };
     let decision = policy::decide(&Facts {
-        tenant: &tenant,
         vendor: vendors.get("mikrotik").unwrap_or(vendors.generic()),
-        subscriber: &subscriber,
         plan: Some(&plan),
-        tier: None,
-        method: AuthMethod::Pap,
-        now: 1_800_000_000,
+        ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, 1_800_000_000)
     });
     match decision {
-        Ok(reply) => {
+        Ok(decision) => {
             println!("accept");
-            for item in reply {
+            for item in decision.reply {
                 println!("\t{} = {:?}", item.attribute.name(), item.value);
             }
             ExitCode::SUCCESS

@@ -26,6 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             username_case: UsernameCase::Lower,
             username_realm: UsernameRealm::Keep,
             timezone: "UTC".to_owned(),
+            interim_jitter_percent: 0,
         };
         store.tenant_add(&tenant).await?;
     }

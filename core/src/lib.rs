@@ -25,6 +25,7 @@ pub mod dictionary;
 pub mod nas;
 #[cfg(feature = "netbox")]
 pub mod netbox;
+pub mod network_profile;
 #[cfg(feature = "store")]
 pub mod node;
 pub mod password;

@@ -6,6 +6,8 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 use crate::accounting::quota::{Effect, Metric};
+use crate::network_profile::NetworkFacts;
+use crate::policy::schedule::Scheduled;
 
 /// Where a subscriber is in its life. Only `Active` is let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -207,6 +209,10 @@ pub struct SubscriberRecord {
     pub activation_date: Option<i64>,
     pub expiration_date: Option<i64>,
     pub tier: Option<SubscriberTier>,
+    /// Where it has a network profile.
+    pub network: Option<NetworkFacts>,
+    /// Changes planned and not yet written into its row, in the order of time. Plans by their ids.
+    pub schedule: Vec<Scheduled<String>>,
     pub checks: Vec<AttributeRow>,
     pub replies: Vec<AttributeRow>,
 }

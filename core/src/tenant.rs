@@ -38,6 +38,97 @@ pub struct Tenant {
     pub username_realm: UsernameRealm,
     /// Name in the tz database: where its days, weeks and months begin.
     pub timezone: String,
+    /// By how much, at most, Acct-Interim-Interval of a subscriber is more or less than its plan's, in percent: 0 to 50.
+    pub interim_jitter_percent: u8,
+}
+
+/// A condition other than active that a subscriber can be in; a tenant says what becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    Pending,
+    Suspended,
+    Disconnected,
+    Terminated,
+    Quarantined,
+    /// The expiration date has passed.
+    Expired,
+    /// Outside the hours it may be online at.
+    OutsideHours,
+    /// A quota has led to a tier that refuses.
+    QuotaExhausted,
+}
+
+impl Condition {
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Suspended,
+        Self::Disconnected,
+        Self::Terminated,
+        Self::Quarantined,
+        Self::Expired,
+        Self::OutsideHours,
+        Self::QuotaExhausted,
+    ];
+
+    /// The word the database uses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Suspended => "suspended",
+            Self::Disconnected => "disconnected",
+            Self::Terminated => "terminated",
+            Self::Quarantined => "quarantined",
+            Self::Expired => "expired",
+            Self::OutsideHours => "outside_hours",
+            Self::QuotaExhausted => "quota_exhausted",
+        }
+    }
+}
+
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A word that is no [`Condition`].
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "unknown condition {0:?}: expected pending, suspended, disconnected, terminated, quarantined, expired, \
+     outside_hours or quota_exhausted"
+)]
+pub struct UnknownCondition(String);
+
+impl std::str::FromStr for Condition {
+    type Err = UnknownCondition;
+
+    fn from_str(word: &str) -> Result<Self, UnknownCondition> {
+        Self::ALL
+            .into_iter()
+            .find(|condition| condition.as_str() == word)
+            .ok_or_else(|| UnknownCondition(word.to_owned()))
+    }
+}
+
+/// What a tenant does with a subscriber in a [`Condition`]. Where it says nothing, it rejects.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConditionAction {
+    Reject,
+    /// As if it were active.
+    Accept,
+    /// Let in under the terms of the plan with this id, and never with more than it would get if it were active.
+    Restrict(String),
+}
+
+/// A row of `tenant_conditions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantCondition {
+    pub tenant_id: String,
+    pub condition: Condition,
+    pub action: ConditionAction,
 }
 
 /// The time zone of a tenant that names none.

@@ -34,6 +34,8 @@ mod import;
 mod load;
 #[path = "store/nodes.rs"]
 mod nodes;
+#[path = "store/policy.rs"]
+mod policy;
 #[path = "store/quota_hazards.rs"]
 mod quota_hazards;
 #[path = "store/quotas.rs"]

@@ -8,6 +8,8 @@ use ipnet::Ipv6Net;
 
 /// The control attribute that carries why a request was refused. The module adds it to the dictionary itself.
 pub const REJECT_REASON: &CStr = c"Rust-Reject-Reason";
+/// The control attribute that carries why a subscriber is let in under restrictions. Added likewise.
+pub const RESTRICTED_REASON: &CStr = c"Rust-Restricted-Reason";
 
 macro_rules! names {
     ($($variant:ident = $name:literal,)*) => {
@@ -18,6 +20,11 @@ macro_rules! names {
         }
 
         impl Name {
+            /// Whether a dictionary may lack it: not every server includes every vendor's.
+            pub const fn is_optional(self) -> bool {
+                matches!(self, Self::AgentCircuitId | Self::AgentRemoteId | Self::DhcpAgentCircuitId | Self::DhcpAgentRemoteId)
+            }
+
             pub const ALL: [Self; [$(Self::$variant),*].len()] = [$(Self::$variant),*];
 
             pub const fn as_str(self) -> &'static str {
@@ -42,6 +49,13 @@ names! {
     AuthType = "Auth-Type",
     ModuleFailureMessage = "Module-Failure-Message",
     RejectReason = "Rust-Reject-Reason",
+    RestrictedReason = "Rust-Restricted-Reason",
+    AdslAgentCircuitId = "ADSL-Agent-Circuit-Id",
+    AdslAgentRemoteId = "ADSL-Agent-Remote-Id",
+    AgentCircuitId = "Agent-Circuit-Id",
+    AgentRemoteId = "Agent-Remote-Id",
+    DhcpAgentCircuitId = "DHCP-Agent-Circuit-Id",
+    DhcpAgentRemoteId = "DHCP-Agent-Remote-Id",
     NasIpAddress = "NAS-IP-Address",
     NasIpv6Address = "NAS-IPv6-Address",
     NasIdentifier = "NAS-Identifier",
@@ -189,6 +203,7 @@ mod tests {
             assert_eq!(name as usize, index);
         }
         assert_eq!(Name::RejectReason.as_str(), REJECT_REASON.to_str().unwrap());
+        assert_eq!(Name::RestrictedReason.as_str(), RESTRICTED_REASON.to_str().unwrap());
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub const fn of_refusal(reason: Reason) -> RCode {
         | Reason::Quarantined
         | Reason::NotYetActive
         | Reason::Expired
+        | Reason::OutsideHours
         | Reason::QuotaExhausted => RCode::UserLock,
         Reason::NoPassword
         | Reason::BadPassword
@@ -45,6 +46,12 @@ pub const fn of_refusal(reason: Reason) -> RCode {
         | Reason::BadAttribute
         | Reason::TooManySessions
         | Reason::SessionsUnknown
+        | Reason::WrongNas
+        | Reason::WrongPort
+        | Reason::WrongVlan
+        | Reason::WrongMac
+        | Reason::WrongCircuit
+        | Reason::AddressInUse
         | Reason::RejectedElsewhere => RCode::Reject,
         Reason::MalformedRequest => RCode::Invalid,
         Reason::SnapshotStale | Reason::Busy | Reason::InternalError => RCode::Fail,

@@ -13,7 +13,9 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 
 /// Fields that hold Unix seconds: people see a date.
-const TIMES: [&str; 23] = [
+const TIMES: [&str; 25] = [
+    "at",
+    "applied_at",
     "activation_date",
     "suspension_date",
     "termination_date",

@@ -34,6 +34,7 @@ impl Database {
             username_case: UsernameCase::Preserve,
             username_realm: UsernameRealm::Keep,
             timezone: "UTC".to_owned(),
+            interim_jitter_percent: 0,
         };
         self.wait(self.store().tenant_add(&tenant)).unwrap();
     }

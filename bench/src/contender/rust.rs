@@ -149,6 +149,7 @@ fn tenant() -> Tenant {
         username_case: UsernameCase::Preserve,
         username_realm: UsernameRealm::Keep,
         timezone: "UTC".to_owned(),
+        interim_jitter_percent: 0,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::policy::vendor::VendorSet;
 use crate::snapshot::{Catalog, LeftOut, Snapshot, SnapshotBuilder, pack, warn_of_twins};
 use crate::store::{Change, ChangeKind, SnapshotSink, Store, StoreError};
 use crate::subscriber::SubscriberRecord;
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, TenantCondition};
 
 /// Subscribers read per statement.
 const CHUNK: usize = 1_000;
@@ -158,6 +158,7 @@ impl SnapshotSink for Collected {
     fn tenant(&mut self, _: Tenant) {}
     fn plan(&mut self, _: Plan) {}
     fn nas(&mut self, _: NasRecord) {}
+    fn condition(&mut self, _: TenantCondition) {}
     fn subscriber(&mut self, subscriber: SubscriberRecord) {
         self.0.push(subscriber);
     }
@@ -173,6 +174,9 @@ impl SnapshotSink for Catalog {
     fn nas(&mut self, nas: NasRecord) {
         self.add_nas(nas);
     }
+    fn condition(&mut self, condition: TenantCondition) {
+        self.add_condition(condition);
+    }
     fn subscriber(&mut self, _: SubscriberRecord) {}
 }
 
@@ -185,6 +189,9 @@ impl SnapshotSink for SnapshotBuilder {
     }
     fn nas(&mut self, nas: NasRecord) {
         Self::nas(self, nas);
+    }
+    fn condition(&mut self, condition: TenantCondition) {
+        Self::condition(self, condition);
     }
     fn subscriber(&mut self, subscriber: SubscriberRecord) {
         Self::subscriber(self, &subscriber);

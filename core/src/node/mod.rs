@@ -33,10 +33,11 @@ use crate::accounting::journal::{Journal, JournalConfig, JournalError, Reader};
 use crate::accounting::{AccountingRecord, PostAuthRecord};
 use crate::dictionary::Dictionary;
 use crate::password::{AuthMethod, Known, PasswordError, VerifyCache};
+use crate::policy::binding::Packet;
 use crate::policy::reply::ReplyItem;
-use crate::policy::{self, Facts, Reason, Refusal, TierEffect};
+use crate::policy::{self, Reason, Refusal, SubscriberFacts, TierEffect};
 use crate::secret::{KeyRing, Secret, SecretError};
-use crate::snapshot::{Entry, Found, Missing, StoredSecret};
+use crate::snapshot::{Asked, Entry, Found, Missing, StoredSecret};
 use crate::subscriber::RawRow;
 use accounting::Accounting;
 use admission::Admission;
@@ -53,6 +54,8 @@ pub struct AccessRequest<'a> {
     pub user_name: &'a [u8],
     pub method: AuthMethod,
     pub user_password: Option<&'a [u8]>,
+    /// What the packet tells about where it comes from.
+    pub packet: Packet<'a>,
     /// Unix seconds.
     pub now: i64,
 }
@@ -75,6 +78,10 @@ pub enum Credential {
 pub struct Authorization<'a> {
     pub tenant_id: &'a str,
     pub credential: Credential,
+    /// Why it is let in under the terms of another plan only.
+    pub restricted: Option<&'a Refusal>,
+    /// What the log is to know, one sentence each.
+    pub notes: &'a [String],
     /// Written by the policy, in order.
     pub reply: &'a [ReplyItem<'a>],
     /// Raw rows, to be evaluated by the server itself after `reply` is in place.
@@ -207,22 +214,26 @@ impl Node {
         then: impl FnOnce(&Authorization<'_>) -> R,
     ) -> Result<R, Refusal> {
         self.with_subscriber(request, |found, entry| {
-            let reply = policy::decide(&Facts {
-                tenant: found.tenant,
-                vendor: found.vendor(),
-                subscriber: &entry.facts,
-                plan: entry.plan.and_then(|index| found.plan(index)),
-                tier: entry.tier.and_then(|tier| found.tier(tier)),
+            let standing = entry.standing(request.now);
+            let subscriber = SubscriberFacts {
+                status: standing.status,
+                ..entry.facts
+            };
+            let asked = Asked {
                 method: request.method,
+                packet: request.packet,
                 now: request.now,
-            })?;
+            };
+            let decision = policy::decide(&found.facts(entry, &subscriber, &standing, asked))?;
             if let Some(fault) = entry.fault {
                 return Err(Refusal::new(Reason::BadAttribute, fault.to_owned()));
             }
             Ok(then(&Authorization {
                 tenant_id: &found.tenant.id,
                 credential: self.credential(entry, request.method)?,
-                reply: &reply,
+                restricted: decision.restricted.as_ref(),
+                notes: &decision.notes,
+                reply: &decision.reply,
                 checks: &entry.checks,
                 replies: &entry.replies,
             }))

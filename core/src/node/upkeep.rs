@@ -1,4 +1,4 @@
-//! What a node does now and then, whoever else does it too: rolls quotas over, ends sessions that fell silent, forgets what
+//! What a node does now and then, whoever else does it too: writes down planned changes that have come, rolls quotas over, ends sessions that fell silent, forgets what
 //! is over, makes room for the next month.
 
 use std::sync::Arc;
@@ -107,10 +107,12 @@ impl Work {
             self.unlearned = None;
         }
         // One that fails must not keep the others from being done.
+        let planned = store.schedule_apply(now).await;
         let rolled = store.quota_roll(now).await;
         if tidy {
             self.tidy(&store, now).await?;
         }
+        planned?;
         rolled.map(drop)
     }
 

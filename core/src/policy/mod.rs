@@ -1,23 +1,33 @@
 //! The one decision: facts in, verdict and ordered reply out.
 //!
 //! [`decide`] is a pure function. It does no I/O and reads no clock, so the server module, a test call over an API and an
-//! explanation on the command line come to the same answer from the same facts.
+//! explanation on the command line come to the same answer from the same facts. [`explain`] is the same with every rule
+//! told.
 
+pub mod binding;
+pub mod hours;
 pub mod reason;
 pub mod reply;
+mod rules;
+pub mod schedule;
 pub mod vendor;
 
 use std::borrow::Cow;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::password::{AuthMethod, Scheme};
+use crate::plan::Plan;
 use crate::subscriber::Status;
-use crate::tenant::Tenant;
+use crate::tenant::{Condition, Tenant};
+use binding::{Binding, Compared, Packet};
+use hours::{Hours, Now};
 pub use reason::Reason;
 use reply::{Attribute, ReplyItem, Value};
+use rules::{Finding, RULES};
 pub use vendor::PlanReply;
 use vendor::{TooLong, Vendor};
 
@@ -66,16 +76,126 @@ pub enum PasswordFact {
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     pub tenant: &'a Tenant,
+    /// The tenant's time zone.
+    pub zone: &'a TimeZone,
+    /// What the tenant does with those who are in a condition other than active.
+    pub actions: Actions<'a>,
     /// Vendor of the NAS the packet came from.
     pub vendor: &'a Vendor,
+    /// Short name of that NAS; empty = it is none.
+    pub nas: &'a str,
+    pub packet: Packet<'a>,
+    /// The status as of now: of a schedule, what has come.
     pub subscriber: &'a SubscriberFacts,
+    pub binding: &'a Binding<'a>,
+    /// When it may be online; the plan's own hours hold too.
+    pub hours: Option<&'a Hours>,
     /// The subscriber's plan with what it always replies, compiled once.
     pub plan: Option<&'a PlanReply>,
     /// Where use of a quota has led to; heeded until it ends.
     pub tier: Option<Tier<'a>>,
+    /// When the next planned change of status comes, Unix seconds.
+    pub next_status: Option<i64>,
+    /// Another live session that has the subscriber's address.
+    pub address_holder: Option<Holder<'a>>,
+    /// The NAS vouches for where the line ends, and the subscriber was found by that: no password is asked for.
+    pub trusted: bool,
+    /// A number that is always the same for this subscriber and differs between subscribers.
+    pub seed: u32,
     pub method: AuthMethod,
     /// Unix seconds.
     pub now: i64,
+}
+
+static UTC: TimeZone = TimeZone::UTC;
+static UNBOUND: Binding<'static> = Binding {
+    nas: None,
+    port: None,
+    mac: None,
+    vlan: None,
+    circuit_id: None,
+    remote_id: None,
+};
+
+impl<'a> Facts<'a> {
+    /// The least there is: a subscriber of a tenant that may be online at any time and from anywhere, asked about at `now`.
+    #[must_use]
+    pub fn new(tenant: &'a Tenant, subscriber: &'a SubscriberFacts, method: AuthMethod, now: i64) -> Self {
+        Self {
+            tenant,
+            zone: &UTC,
+            actions: REJECT_ALL,
+            vendor: Vendor::none(),
+            nas: "",
+            packet: Packet {
+                nas_identifier: None,
+                nas_addresses: [None; 2],
+                nas_port_id: None,
+                nas_port: None,
+                calling_station_id: None,
+                circuit_id: None,
+                remote_id: None,
+            },
+            subscriber,
+            binding: &UNBOUND,
+            hours: None,
+            plan: None,
+            tier: None,
+            next_status: None,
+            address_holder: None,
+            trusted: false,
+            seed: 0,
+            method,
+            now,
+        }
+    }
+
+    fn tier(&self) -> Option<Tier<'a>> {
+        self.tier.filter(|tier| self.now < tier.until)
+    }
+
+    /// Whether its hours have it open; `None` = it has none.
+    fn open(&self) -> Option<Now> {
+        self.hours.map(|hours| hours.at(self.now, self.zone))
+    }
+
+    fn nas_compared(&self) -> Option<Compared<'a>> {
+        self.binding.nas(&self.packet, self.nas)
+    }
+
+    /// What the tenant does about a condition.
+    fn on(&self, condition: Condition, reason: Reason, message: impl Into<Cow<'static, str>>) -> Finding<'a> {
+        let refusal = Refusal::new(reason, message);
+        match self.actions[condition as usize] {
+            Action::Accept => Finding::Pass,
+            Action::Restrict(plan) => Finding::Restrict(plan, refusal),
+            Action::Reject => Finding::Refuse(refusal),
+        }
+    }
+}
+
+/// What a tenant does with a subscriber in a [`Condition`].
+#[derive(Debug, Clone, Copy)]
+pub enum Action<'a> {
+    Reject,
+    /// As if it were active.
+    Accept,
+    /// It is let in under the terms of this plan, and never gets more than it would get if it were active.
+    Restrict(&'a PlanReply),
+}
+
+/// One for each [`Condition`], in the order of [`Condition::ALL`].
+pub type Actions<'a> = [Action<'a>; Condition::ALL.len()];
+
+/// What a tenant that says nothing does.
+pub const REJECT_ALL: Actions<'static> = [Action::Reject; Condition::ALL.len()];
+
+/// Who has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder<'a> {
+    pub address: IpAddr,
+    /// The User-Name its session goes by.
+    pub by: &'a str,
 }
 
 /// The tier that use of a quota has put a subscriber into.
@@ -93,12 +213,6 @@ pub enum TierEffect<'a> {
     /// The rates of this plan are given, the subscriber's own ones included, and what else it says goes first.
     Plan(&'a PlanReply),
     Refuse,
-}
-
-impl<'a> Facts<'a> {
-    fn tier(&self) -> Option<Tier<'a>> {
-        self.tier.filter(|tier| self.now < tier.until)
-    }
 }
 
 /// Why not, for the program (`reason`) and for a person (`message`).
@@ -124,83 +238,83 @@ impl std::fmt::Display for Refusal {
     }
 }
 
+/// What was decided of a subscriber that is let in.
+#[derive(Debug, Clone)]
+pub struct Decision<'a> {
+    /// Why it is let in under the terms of another plan only.
+    pub restricted: Option<Refusal>,
+    /// What the log is to know, one sentence each.
+    pub notes: Vec<String>,
+    pub reply: Vec<ReplyItem<'a>>,
+}
+
 /// Decide whether the subscriber is let in, and with which reply.
 ///
-/// Rules, in order: the tenant serves; the status is `active`; the activation date has come; the expiration date has not;
-/// no quota has led to a refusal; there is a password (or a raw check row that may bring one) and its stored form serves
-/// the method of the packet.
+/// The rules, in order: the tenant serves; the status, by what the tenant does about it; the activation date has come; the
+/// expiration date has not; no quota has led to a refusal; it is within its hours; it comes from the NAS, port, VLAN, MAC
+/// address and circuit it is bound to; no other live session has its address; there is a password (or a raw check row that
+/// may bring one) and its stored form serves the method of the packet.
 ///
 /// # Errors
-/// The refusal of the first rule that does not hold, or of a plan that the NAS cannot be told of.
-pub fn decide<'a>(facts: &Facts<'a>) -> Result<Vec<ReplyItem<'a>>, Refusal> {
-    let subscriber = facts.subscriber;
-    if !facts.tenant.enabled {
-        return Err(Refusal::new(
-            Reason::TenantDisabled,
-            format!("tenant {} is disabled", facts.tenant.name),
-        ));
+/// The refusal of the first rule that refuses, or of a plan that the NAS cannot be told of.
+pub fn decide<'a>(facts: &Facts<'a>) -> Result<Decision<'a>, Refusal> {
+    let mut restriction = None;
+    let mut notes = Vec::new();
+    for rule in &RULES {
+        match (rule.judge)(facts) {
+            Finding::Pass => {}
+            Finding::Note(note) => notes.push(note),
+            Finding::Restrict(plan, why) => {
+                restriction.get_or_insert((plan, why));
+            }
+            Finding::Refuse(refusal) => return Err(refusal),
+        }
     }
-    check_status(subscriber.status)?;
-    if subscriber.activation_date.is_some_and(|at| facts.now < at) {
-        return Err(Refusal::new(Reason::NotYetActive, "the activation date has not come"));
-    }
-    if subscriber.expiration_date.is_some_and(|at| facts.now >= at) {
-        return Err(Refusal::new(Reason::Expired, "the expiration date has passed"));
-    }
-    if let Some(Tier {
-        effect: TierEffect::Refuse,
-        until,
-        ..
-    }) = facts.tier()
-    {
-        return Err(Refusal::new(
-            Reason::QuotaExhausted,
-            format!("the quota is used up until {}", moment(until)),
-        ));
-    }
-    check_method(subscriber, facts.method)?;
-    reply(facts).map_err(|why| Refusal::new(Reason::BadAttribute, why.to_string()))
+    let (plan, restricted) = restriction.unzip();
+    let reply = reply(facts, plan).map_err(|why| Refusal::new(Reason::BadAttribute, why.to_string()))?;
+    Ok(Decision {
+        restricted,
+        notes,
+        reply,
+    })
 }
 
-fn check_status(status: Status) -> Result<(), Refusal> {
-    let (reason, message) = match status {
-        Status::Active => return Ok(()),
-        Status::Pending => (Reason::Pending, "the subscriber is not activated yet"),
-        Status::Suspended => (Reason::Suspended, "the subscriber is suspended"),
-        Status::Disconnected => (Reason::Disconnected, "the subscriber is disconnected"),
-        Status::Terminated => (Reason::Terminated, "the subscriber is terminated"),
-        Status::Quarantined => (Reason::Quarantined, "the subscriber is in quarantine"),
+/// A rule, told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Told {
+    pub rule: &'static str,
+    /// What it looked at.
+    pub saw: String,
+    /// `pass`, `log`, `restrict` or `refuse`.
+    pub verdict: &'static str,
+    /// Why, where it does not simply pass.
+    pub why: Option<String>,
+}
+
+/// What every rule says, in order, those after a refusal included.
+#[must_use]
+pub fn explain(facts: &Facts<'_>) -> Vec<Told> {
+    let tell = |rule: &rules::Rule| {
+        let (verdict, why) = match (rule.judge)(facts) {
+            Finding::Pass => ("pass", None),
+            Finding::Note(note) => ("log", Some(note)),
+            Finding::Restrict(plan, why) => ("restrict", Some(format!("{why}; plan {}", plan.plan.name))),
+            Finding::Refuse(refusal) => ("refuse", Some(refusal.to_string())),
+        };
+        Told {
+            rule: rule.name,
+            saw: (rule.saw)(facts),
+            verdict,
+            why,
+        }
     };
-    Err(Refusal::new(reason, message))
-}
-
-fn check_method(subscriber: &SubscriberFacts, method: AuthMethod) -> Result<(), Refusal> {
-    match subscriber.password {
-        PasswordFact::Stored(scheme) if !scheme.serves(method) => Err(Refusal::new(
-            Reason::MethodUnsupported,
-            format!(
-                "{} cannot be verified against a password stored as {}: store it as cleartext{} or use PAP",
-                method.as_str(),
-                scheme.as_str(),
-                if Scheme::Nt.serves(method) { " or nt" } else { "" },
-            ),
-        )),
-        PasswordFact::Unreadable => Err(Refusal::new(
-            Reason::PasswordUnreadable,
-            "the stored password is in no known form",
-        )),
-        PasswordFact::None if !subscriber.has_checks && method != AuthMethod::None => Err(Refusal::new(
-            Reason::NoPassword,
-            "no password is stored for the subscriber",
-        )),
-        PasswordFact::Stored(_) | PasswordFact::None => Ok(()),
-    }
+    RULES.iter().map(tell).collect()
 }
 
 /// At most this many items are written below the vendor's; one allocation serves them all.
 const MOST_ITEMS: usize = 13;
 
-fn reply<'a>(facts: &Facts<'a>) -> Result<Vec<ReplyItem<'a>>, TooLong> {
+fn reply<'a>(facts: &Facts<'a>, restricted: Option<&'a PlanReply>) -> Result<Vec<ReplyItem<'a>>, TooLong> {
     let subscriber = facts.subscriber;
     let plan = facts.plan.map(|compiled| &compiled.plan);
     let tier = facts.tier();
@@ -211,7 +325,15 @@ fn reply<'a>(facts: &Facts<'a>) -> Result<Vec<ReplyItem<'a>>, TooLong> {
     // What the plan of a tier says goes before all else.
     let first = over.map(|compiled| &compiled.plan);
     let mut items = Vec::with_capacity(MOST_ITEMS + facts.vendor.items().len());
-    vendor::write(facts.vendor, over, facts.plan, subscriber, &mut items)?;
+    match restricted {
+        Some(restricted) => {
+            vendor::write_restricted(facts.vendor, restricted, over, facts.plan, subscriber, &mut items)?
+        }
+        None => vendor::write(facts.vendor, over, facts.plan, subscriber, &mut items)?,
+    }
+    // Where a restriction has a pool, what is static is not given.
+    let cap = restricted.map(|compiled| &compiled.plan);
+    let pooled = |pool: fn(&Plan) -> &Option<String>| cap.is_some_and(|plan| pool(plan).is_some());
     let mut push = |attribute, value| {
         items.push(ReplyItem {
             attribute,
@@ -220,16 +342,17 @@ fn reply<'a>(facts: &Facts<'a>) -> Result<Vec<ReplyItem<'a>>, TooLong> {
         })
     };
 
-    if let Some(address) = subscriber.static_ipv4 {
+    if let Some(address) = subscriber.static_ipv4.filter(|_| !pooled(|plan| &plan.ipv4_pool)) {
         push(Attribute::FramedIpAddress, Value::Ipv4(address));
     }
-    if let Some(address) = subscriber.static_ipv6 {
+    if let Some(address) = subscriber.static_ipv6.filter(|_| !pooled(|plan| &plan.ipv6_pool)) {
         push(Attribute::FramedIpv6Address, Value::Ipv6(address));
     }
-    if let Some(prefix) = subscriber.ipv6_prefix {
+    if let Some(prefix) = subscriber.ipv6_prefix.filter(|_| !pooled(|plan| &plan.ipv6_pool)) {
         push(Attribute::FramedIpv6Prefix, Value::Ipv6Prefix(prefix));
     }
-    if let Some(prefix) = subscriber.delegated_ipv6_prefix {
+    let delegated = subscriber.delegated_ipv6_prefix;
+    if let Some(prefix) = delegated.filter(|_| !pooled(|plan| &plan.delegated_ipv6_pool)) {
         push(Attribute::DelegatedIpv6Prefix, Value::Ipv6Prefix(prefix));
     }
     let limit = first
@@ -237,18 +360,27 @@ fn reply<'a>(facts: &Facts<'a>) -> Result<Vec<ReplyItem<'a>>, TooLong> {
         .or(subscriber.session_timeout)
         .or(plan.and_then(|p| p.session_timeout));
     let tier_ends = tier.filter(|tier| tier.of_time).map(|tier| tier.until);
-    if let Some(seconds) = session_timeout(limit, [subscriber.expiration_date, tier_ends], facts.now) {
+    let closes = match facts.open() {
+        Some(Now::Open { until }) => until,
+        // It is let in all the same, restricted perhaps, until it opens.
+        Some(Now::Closed { until }) => until,
+        None => None,
+    };
+    let expires = subscriber.expiration_date.filter(|&at| facts.now < at);
+    let ends = [expires, tier_ends, closes, facts.next_status];
+    if let Some(seconds) = session_timeout(lower(limit, cap.and_then(|p| p.session_timeout)), ends, facts.now) {
         push(Attribute::SessionTimeout, Value::Integer(seconds));
     }
     let idle = first
         .and_then(|p| p.idle_timeout)
         .or(subscriber.idle_timeout)
         .or(plan.and_then(|p| p.idle_timeout));
-    if let Some(seconds) = idle {
+    if let Some(seconds) = lower(idle, cap.and_then(|p| p.idle_timeout)) {
         push(Attribute::IdleTimeout, Value::Integer(seconds));
     }
-    let mut plans = first.into_iter().chain(plan);
+    let mut plans = cap.into_iter().chain(first).chain(plan);
     if let Some(seconds) = plans.find_map(|p| p.acct_interim_interval) {
+        let seconds = jittered(seconds, facts.tenant.interim_jitter_percent, facts.seed);
         push(Attribute::AcctInterimInterval, Value::Integer(seconds));
     }
     match (subscriber.vlan_id, subscriber.inner_vlan_id) {
@@ -263,9 +395,25 @@ fn reply<'a>(facts: &Facts<'a>) -> Result<Vec<ReplyItem<'a>>, TooLong> {
 }
 
 /// `limit`, but never beyond the instants given.
-fn session_timeout(limit: Option<u32>, ends: [Option<i64>; 2], now: i64) -> Option<u32> {
+fn session_timeout(limit: Option<u32>, ends: [Option<i64>; 4], now: i64) -> Option<u32> {
     let left = |at: i64| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX);
     ends.into_iter().flatten().map(left).chain(limit).min()
+}
+
+fn lower(one: Option<u32>, other: Option<u32>) -> Option<u32> {
+    one.into_iter().chain(other).min()
+}
+
+/// RFC 2869 section 5.16: the interval must not be less.
+const SHORTEST_INTERVAL: u32 = 60;
+
+/// `seconds`, up to `percent` more or less, by a subscriber's own number: those who logged in together, after an outage, do
+/// not go on reporting together.
+fn jittered(seconds: u32, percent: u8, seed: u32) -> u32 {
+    let spread = u64::from(seconds) * u64::from(percent) / 100;
+    let offset = u64::from(seed) % (2 * spread + 1);
+    let moved = u32::try_from(u64::from(seconds) - spread + offset).unwrap_or(u32::MAX);
+    moved.max(seconds.min(SHORTEST_INTERVAL))
 }
 
 fn moment(at: i64) -> String {

@@ -17,6 +17,16 @@ pub enum Reason {
     /// The activation date lies ahead.
     NotYetActive,
     Expired,
+    /// Outside the hours it may be online at.
+    OutsideHours,
+    /// It comes from another NAS, port, VLAN, MAC address or circuit than it is bound to.
+    WrongNas,
+    WrongPort,
+    WrongVlan,
+    WrongMac,
+    WrongCircuit,
+    /// Another live session has its address.
+    AddressInUse,
     /// Use of a quota has led to a tier that refuses, until the quota's period is over.
     QuotaExhausted,
     /// The subscriber has no password stored and no raw check row that brings one.
@@ -45,7 +55,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 31] = [
         Self::MalformedRequest,
         Self::UnknownNas,
         Self::TenantDisabled,
@@ -57,6 +67,13 @@ impl Reason {
         Self::Quarantined,
         Self::NotYetActive,
         Self::Expired,
+        Self::OutsideHours,
+        Self::WrongNas,
+        Self::WrongPort,
+        Self::WrongVlan,
+        Self::WrongMac,
+        Self::WrongCircuit,
+        Self::AddressInUse,
         Self::QuotaExhausted,
         Self::NoPassword,
         Self::BadPassword,
@@ -87,6 +104,13 @@ impl Reason {
             Self::Quarantined => "quarantined",
             Self::NotYetActive => "not_yet_active",
             Self::Expired => "expired",
+            Self::OutsideHours => "outside_hours",
+            Self::WrongNas => "wrong_nas",
+            Self::WrongPort => "wrong_port",
+            Self::WrongVlan => "wrong_vlan",
+            Self::WrongMac => "wrong_mac",
+            Self::WrongCircuit => "wrong_circuit",
+            Self::AddressInUse => "address_in_use",
             Self::QuotaExhausted => "quota_exhausted",
             Self::NoPassword => "no_password",
             Self::BadPassword => "bad_password",

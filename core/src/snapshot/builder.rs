@@ -9,12 +9,16 @@ use super::{Catalog, Snapshot};
 use crate::accounting::quota::{Effect, Metric};
 use crate::dictionary::{Dictionary, RowList};
 use crate::nas::NasRecord;
+use crate::network_profile::NetworkFacts;
 use crate::password::StoredPassword;
 use crate::plan::Plan;
+use crate::policy::binding::{Binding, Bound};
+use crate::policy::hours::Hours;
+use crate::policy::schedule::{Change, Scheduled};
 use crate::policy::vendor::VendorSet;
 use crate::policy::{PasswordFact, SubscriberFacts};
 use crate::subscriber::{AttributeRow, RawRow, SubscriberRecord, SubscriberTier};
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, TenantCondition};
 
 /// Builds a whole snapshot, or packs single subscribers against an existing catalog.
 pub struct SnapshotBuilder {
@@ -58,6 +62,10 @@ impl SnapshotBuilder {
         self.catalog.add_tenant(tenant);
     }
 
+    pub fn condition(&mut self, condition: TenantCondition) {
+        self.catalog.add_condition(condition);
+    }
+
     pub fn plan(&mut self, plan: Plan) {
         self.catalog.add_plan(plan);
     }
@@ -77,6 +85,11 @@ impl SnapshotBuilder {
         }) = &subscriber.tier
         {
             self.catalog.plan_index(plan);
+        }
+        for planned in &subscriber.schedule {
+            if let Change::Plan(plan) = &planned.change {
+                self.catalog.plan_index(plan);
+            }
         }
         let Some((record, tenant, name)) = pack(&self.catalog, &*self.dictionary, subscriber) else {
             return;
@@ -120,7 +133,8 @@ pub(crate) fn pack(
     let tenant = catalog.tenant_index(&subscriber.tenant_id)?;
     let name = catalog.tenant(tenant)?.normalize(&subscriber.username).into_owned();
 
-    let fault = first_fault(dictionary, subscriber);
+    let (hours, bad_hours) = hours(subscriber);
+    let fault = bad_hours.or_else(|| first_fault(dictionary, subscriber));
     if let Some(fault) = &fault {
         error!(
             tenant = subscriber.tenant_id,
@@ -173,6 +187,17 @@ pub(crate) fn pack(
             expiration_date: subscriber.expiration_date,
         },
         tier: subscriber.tier.as_ref().and_then(|tier| pack_tier(catalog, tier)),
+        binding: subscriber
+            .network
+            .as_ref()
+            .map(|network| bind(network, subscriber))
+            .filter(|binding| !binding.is_empty()),
+        hours,
+        schedule: subscriber
+            .schedule
+            .iter()
+            .filter_map(|planned| pack_planned(catalog, planned))
+            .collect(),
         checks: subscriber.checks.iter().map(borrow).collect(),
         replies: subscriber.replies.iter().map(borrow).collect(),
         fault: fault.as_deref(),
@@ -197,6 +222,42 @@ fn pack_tier(catalog: &Catalog, tier: &SubscriberTier) -> Option<PackedTier> {
         },
         of_time: tier.metric == Metric::Time,
         until: tier.until,
+    })
+}
+
+/// When it may be online, or what is wrong with the text that should say so.
+fn hours(subscriber: &SubscriberRecord) -> (Option<Hours>, Option<String>) {
+    let text = subscriber
+        .network
+        .as_ref()
+        .and_then(|network| network.login_time.as_deref());
+    match text.map(Hours::parse).transpose() {
+        Ok(hours) => (hours, None),
+        Err(why) => (None, Some(format!("subscriber_network_profiles, login_time: {why}"))),
+    }
+}
+
+fn bind<'a>(network: &'a NetworkFacts, subscriber: &SubscriberRecord) -> Binding<'a> {
+    Binding {
+        nas: Bound::new(network.nas_identifier.as_deref(), network.nas_policy),
+        port: Bound::new(network.nas_port_id.as_deref(), network.port_policy),
+        mac: Bound::new(network.mac_addresses.as_deref(), network.mac_policy),
+        vlan: Bound::new(
+            subscriber.vlan_id.map(|outer| (outer, subscriber.inner_vlan_id)),
+            network.vlan_policy,
+        ),
+        circuit_id: Bound::new(network.circuit_id.as_deref(), network.option82_policy),
+        remote_id: Bound::new(network.remote_id.as_deref(), network.option82_policy),
+    }
+}
+
+fn pack_planned(catalog: &Catalog, planned: &Scheduled<String>) -> Option<Scheduled<u32>> {
+    Some(Scheduled {
+        at: planned.at,
+        change: match &planned.change {
+            Change::Status(status) => Change::Status(*status),
+            Change::Plan(id) => Change::Plan(catalog.known_plan_index(id)?),
+        },
     })
 }
 

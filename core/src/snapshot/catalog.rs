@@ -5,14 +5,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use tracing::error;
 
 use crate::nas::NasRecord;
 use crate::plan::Plan;
-use crate::policy::PlanReply;
 use crate::policy::vendor::{GENERIC, Vendor, VendorSet};
-use crate::tenant::Tenant;
+use crate::policy::{Action, Actions, PlanReply, REJECT_ALL};
+use crate::tenant::{Condition, ConditionAction, Tenant, TenantCondition};
+
+static UTC: TimeZone = TimeZone::UTC;
 
 /// What a packet's source stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,12 +23,31 @@ pub struct NasEntry {
     pub tenant: u32,
     /// Index of the vendor in the catalog's set.
     vendor: u16,
+    pub shortname: Arc<str>,
+}
+
+/// What tenants do with those who are in a condition, compiled.
+#[derive(Debug, Clone)]
+struct TenantRules {
+    zone: TimeZone,
+    /// Plans are indices; in the order of [`Condition::ALL`].
+    actions: [PackedAction; Condition::ALL.len()],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PackedAction {
+    Reject,
+    Accept,
+    Restrict(u32),
 }
 
 /// Tenants, plans and NAS. Records refer to tenants and plans by index; an index is never reused for another id.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     tenants: Slots<Tenant>,
+    /// By the tenant's index.
+    rules: HashMap<u32, TenantRules, foldhash::fast::FixedState>,
+    conditions: Vec<TenantCondition>,
     plans: Slots<PlanReply>,
     nas: Vec<NasRecord>,
     hosts: HashMap<IpAddr, NasEntry, foldhash::fast::FixedState>,
@@ -113,7 +135,47 @@ impl Catalog {
 
     pub fn add_tenant(&mut self, tenant: Tenant) {
         let id = tenant.id.clone();
+        let index = self.tenants.index_of(&id);
+        self.rules_of(index).zone = TimeZone::get(&tenant.timezone).unwrap_or_else(|why| {
+            error!(
+                tenant = tenant.name,
+                "time zone {:?}: {why}; UTC is used", tenant.timezone
+            );
+            TimeZone::UTC
+        });
         self.tenants.set(&id, tenant);
+    }
+
+    fn rules_of(&mut self, tenant: u32) -> &mut TenantRules {
+        self.rules.entry(tenant).or_insert(TenantRules {
+            zone: TimeZone::UTC,
+            actions: [PackedAction::Reject; Condition::ALL.len()],
+        })
+    }
+
+    pub fn add_condition(&mut self, condition: TenantCondition) {
+        let tenant = self.tenants.index_of(&condition.tenant_id);
+        let action = match &condition.action {
+            ConditionAction::Reject => PackedAction::Reject,
+            ConditionAction::Accept => PackedAction::Accept,
+            ConditionAction::Restrict(plan) => PackedAction::Restrict(self.plans.index_of(plan)),
+        };
+        self.rules_of(tenant).actions[condition.condition as usize] = action;
+        self.conditions.push(condition);
+    }
+
+    /// The tenant's time zone, and what it does with those who are in a condition.
+    #[must_use]
+    pub fn rules(&self, tenant: u32) -> (&TimeZone, Actions<'_>) {
+        let Some(rules) = self.rules.get(&tenant) else {
+            return (&UTC, REJECT_ALL);
+        };
+        let actions = rules.actions.map(|action| match action {
+            PackedAction::Accept => Action::Accept,
+            PackedAction::Restrict(plan) => self.plan(plan).map_or(Action::Reject, Action::Restrict),
+            PackedAction::Reject => Action::Reject,
+        });
+        (&rules.zone, actions)
     }
 
     pub fn add_plan(&mut self, plan: Plan) {
@@ -131,6 +193,7 @@ impl Catalog {
         let entry = NasEntry {
             tenant,
             vendor: self.of_tenant(tenant, vendor).index(),
+            shortname: nas.shortname.as_str().into(),
         };
         let network = nas.network;
         if network.prefix_len() == network.max_prefix_len() {
@@ -256,6 +319,7 @@ impl Catalog {
                 .map(|(id, v)| (id.as_str(), v.as_ref().map(|p| &p.plan)))
                 .collect(),
             nas: &self.nas,
+            conditions: &self.conditions,
         }
     }
 
@@ -263,6 +327,7 @@ impl Catalog {
         tenants: Vec<(String, Option<Tenant>)>,
         plans: Vec<(String, Option<Plan>)>,
         nas: Vec<NasRecord>,
+        conditions: Vec<TenantCondition>,
         vendors: Arc<VendorSet>,
     ) -> Self {
         let mut catalog = Self::new(vendors);
@@ -281,6 +346,9 @@ impl Catalog {
         for nas in nas {
             catalog.add_nas(nas);
         }
+        for condition in conditions {
+            catalog.add_condition(condition);
+        }
         catalog
     }
 }
@@ -291,4 +359,5 @@ pub(super) struct Parts<'a> {
     pub(super) tenants: Vec<(&'a str, Option<&'a Tenant>)>,
     pub(super) plans: Vec<(&'a str, Option<&'a Plan>)>,
     pub(super) nas: &'a [NasRecord],
+    pub(super) conditions: &'a [TenantCondition],
 }

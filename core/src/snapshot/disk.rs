@@ -17,10 +17,10 @@ use super::{Catalog, Snapshot};
 use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::policy::vendor::VendorSet;
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, TenantCondition};
 
 /// Names the layout: another one gets another last byte, and an old copy is then loaded from the database instead.
-const MAGIC: &[u8; 8] = b"ISPSNAP\x04";
+const MAGIC: &[u8; 8] = b"ISPSNAP\x05";
 /// A subscriber's record is a few hundred bytes; a length past this is damage.
 const MOST_RECORD: usize = 1 << 20;
 const MOST_HEADER: usize = 1 << 28;
@@ -55,6 +55,7 @@ struct OwnedParts {
     tenants: Vec<(String, Option<Tenant>)>,
     plans: Vec<(String, Option<Plan>)>,
     nas: Vec<NasRecord>,
+    conditions: Vec<TenantCondition>,
 }
 
 /// A snapshot read back, with where it stood.
@@ -127,7 +128,13 @@ impl Snapshot {
             snapshot.insert(Record::from_bytes(&block).ok_or(DiskError::Damaged("record"))?);
         }
         input.verify()?;
-        snapshot.replace_catalog(Catalog::from_parts(parts.tenants, parts.plans, parts.nas, vendors));
+        snapshot.replace_catalog(Catalog::from_parts(
+            parts.tenants,
+            parts.plans,
+            parts.nas,
+            parts.conditions,
+            vendors,
+        ));
         Ok(Stored {
             snapshot,
             position: header.position,

@@ -22,8 +22,11 @@ pub use disk::{DiskError, Stored};
 pub use record::{Entry, PackedTier, Record, StoredSecret};
 use table::Table;
 
+use crate::password::AuthMethod;
+use crate::policy::binding::Packet;
+use crate::policy::schedule::Standing;
 use crate::policy::vendor::Vendor;
-use crate::policy::{PlanReply, Tier, TierEffect};
+use crate::policy::{Facts, PlanReply, SubscriberFacts, Tier, TierEffect};
 use crate::tenant::Tenant;
 
 /// Subscribers, plans, tenants and NAS at one moment, kept fresh in place.
@@ -45,8 +48,19 @@ pub struct Found<'v> {
     pub tenant: &'v Tenant,
     /// The NAS the packet came from, if its source is one.
     pub nas: Option<&'v NasEntry>,
+    /// The tenant's index.
+    index: u32,
     catalog: &'v Catalog,
     record: Record,
+}
+
+/// What is asked, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub method: AuthMethod,
+    pub packet: Packet<'a>,
+    /// Unix seconds.
+    pub now: i64,
 }
 
 /// Why a packet's sender could not be matched to a subscriber.
@@ -125,6 +139,7 @@ impl View<'_> {
         Ok(Found {
             tenant,
             nas,
+            index,
             catalog: &self.catalog,
             record,
         })
@@ -159,6 +174,34 @@ impl Found<'_> {
     /// The plan with an index out of this subscriber's entry.
     pub fn plan(&self, index: u32) -> Option<&PlanReply> {
         self.catalog.plan(index)
+    }
+
+    /// What a decision about this subscriber depends on; `subscriber` and `standing` are as of the packet's instant.
+    pub fn facts<'a>(
+        &'a self,
+        entry: &'a Entry<'_>,
+        subscriber: &'a SubscriberFacts,
+        standing: &Standing<u32>,
+        asked: Asked<'a>,
+    ) -> Facts<'a> {
+        let (zone, actions) = self.catalog.rules(self.index);
+        let mut facts = Facts::new(self.tenant, subscriber, asked.method, asked.now);
+        facts.zone = zone;
+        facts.actions = actions;
+        facts.vendor = self.vendor();
+        if let Some(nas) = self.nas {
+            facts.nas = &nas.shortname;
+        }
+        facts.packet = asked.packet;
+        if let Some(binding) = &entry.binding {
+            facts.binding = binding;
+        }
+        facts.hours = entry.hours.as_ref();
+        facts.plan = standing.plan.and_then(|index| self.plan(index));
+        facts.tier = entry.tier.and_then(|tier| self.tier(tier));
+        facts.next_status = standing.next_status;
+        facts.seed = entry.seed();
+        facts
     }
 
     /// The tier in this subscriber's entry, unless the plan it puts in place is gone.

@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use crate::password::StoredPassword;
 use crate::policy::SubscriberFacts;
+use crate::policy::binding::Binding;
+use crate::policy::hours::Hours;
+use crate::policy::schedule::{Scheduled, Standing, standing};
 use crate::subscriber::RawRow;
 
 /// Longest username a key can hold; longer ones cannot arrive in a User-Name (RFC 2865 section 5: 253 octets).
@@ -29,6 +32,11 @@ pub struct Entry<'a> {
     pub plan: Option<u32>,
     pub facts: SubscriberFacts,
     pub tier: Option<PackedTier>,
+    #[serde(borrow)]
+    pub binding: Option<Binding<'a>>,
+    pub hours: Option<Hours>,
+    /// Plans are indices into the catalog.
+    pub schedule: Vec<Scheduled<u32>>,
     #[serde(borrow)]
     pub checks: Vec<RawRow<'a>>,
     #[serde(borrow)]
@@ -86,6 +94,22 @@ impl Entry<'_> {
             PackedId::Uuid(bytes) => Uuid::from_bytes(bytes).to_string(),
             PackedId::Text(text) => text.to_owned(),
         }
+    }
+
+    /// A number that is always the same for this subscriber, on every node.
+    #[must_use]
+    pub fn seed(&self) -> u32 {
+        let bytes = match &self.id {
+            PackedId::Uuid(bytes) => bytes.as_slice(),
+            PackedId::Text(text) => text.as_bytes(),
+        };
+        crc32fast::hash(bytes)
+    }
+
+    /// Status and plan as of `now`, by what is planned.
+    #[must_use]
+    pub fn standing(&self, now: i64) -> Standing<u32> {
+        standing(self.facts.status, self.plan, &self.schedule, now)
     }
 }
 

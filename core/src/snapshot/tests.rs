@@ -21,6 +21,7 @@ fn tenant(id: &str, username_case: UsernameCase, username_realm: UsernameRealm) 
         username_case,
         username_realm,
         timezone: "UTC".into(),
+        interim_jitter_percent: 0,
     }
 }
 

@@ -13,6 +13,9 @@ use super::sql::{Columns, Row, Sql, params, statements};
 use super::{FeedPosition, Result, SnapshotSink, Store, feed, nas, plans, tenants};
 use crate::accounting::quota::Effect;
 use crate::nas::NasRecord;
+use crate::network_profile::NetworkFacts;
+use crate::policy::binding::Enforcement;
+use crate::policy::schedule::{Change, Scheduled};
 use crate::subscriber::{AttributeRow, Status, SubscriberRecord, SubscriberTier};
 
 /// The fields of [`Loaded`], in its order.
@@ -27,7 +30,12 @@ macro_rules! sqlite_subscribers {
                 coalesce(s.static_ipv4, p.static_ipv4), p.static_ipv6, s.ipv6_prefix, p.delegated_ipv6_prefix,
                 coalesce(s.vlan_id, p.service_vlan), CASE WHEN p.qinq_enabled THEN p.inner_vlan END,
                 s.session_timeout, s.idle_timeout, s.simultaneous_use, unixepoch(s.activation_date),
-                unixepoch(s.expiration_date), t.metric, t.plan_id, unixepoch(t.until), ",
+                unixepoch(s.expiration_date), t.metric, t.plan_id, unixepoch(t.until),
+                json(CASE WHEN p.id IS NULL THEN 'null' ELSE json_array(p.circuit_id, p.remote_id, p.option82_policy,
+                    s.nas_identifier, p.nas_policy, p.nas_port_id, p.port_policy,
+                    coalesce(p.mac_addresses, s.cpe_mac_address), p.mac_policy, p.vlan_policy, p.login_time) END),
+                json((SELECT json_group_array(json_array(unixepoch(h.at), h.status, h.plan_id) ORDER BY h.at, h.id)
+                    FROM subscriber_schedule h WHERE h.subscriber_id = s.id AND h.applied_at IS NULL)), ",
             sqlite_rows!("radcheck"),
             ", ",
             sqlite_rows!("radreply"),
@@ -45,7 +53,12 @@ macro_rules! postgres_columns {
          host(p.static_ipv6), s.ipv6_prefix::text, p.delegated_ipv6_prefix::text, \
          coalesce(s.vlan_id, p.service_vlan)::bigint, (CASE WHEN p.qinq_enabled THEN p.inner_vlan END)::bigint, \
          s.session_timeout, s.idle_timeout, s.simultaneous_use, extract(epoch FROM s.activation_date)::bigint, \
-         extract(epoch FROM s.expiration_date)::bigint, t.metric, t.plan_id, extract(epoch FROM t.until)::bigint"
+         extract(epoch FROM s.expiration_date)::bigint, t.metric, t.plan_id, extract(epoch FROM t.until)::bigint, \
+         CASE WHEN p.id IS NOT NULL THEN json_build_array(p.circuit_id, p.remote_id, p.option82_policy, \
+         s.nas_identifier, p.nas_policy, p.nas_port_id, p.port_policy, coalesce(p.mac_addresses, s.cpe_mac_address), \
+         p.mac_policy, p.vlan_policy, p.login_time)::text END, \
+         (SELECT json_agg(json_build_array(extract(epoch FROM h.at)::bigint, h.status, h.plan_id) ORDER BY h.at, h.id) \
+         FROM subscriber_schedule h WHERE h.subscriber_id = s.id AND h.applied_at IS NULL)::text"
     };
 }
 
@@ -93,6 +106,9 @@ statements! {
     }
     TENANTS {
         both: concat!("SELECT ", tenants::tenant_columns!(), " FROM tenants"),
+    }
+    CONDITIONS {
+        both: concat!("SELECT ", tenants::condition_columns!(), " FROM tenant_conditions"),
     }
     PLANS {
         both: concat!("SELECT ", plans::plan_columns!(), " FROM radius_bandwidth_profiles"),
@@ -177,6 +193,11 @@ async fn catalog(tx: &mut Tx, sink: &mut dyn SnapshotSink) -> Driver<()> {
     for row in tx.link().all(PLANS, &[]).await? {
         if let Some(plan) = readable("radius_bandwidth_profiles", &row, plans::plan)? {
             sink.plan(plan);
+        }
+    }
+    for row in tx.link().all(CONDITIONS, &[]).await? {
+        if let Some(condition) = readable("tenant_conditions", &row, tenants::condition)? {
+            sink.condition(condition);
         }
     }
     for row in tx.link().all(NAS, &[]).await? {
@@ -270,9 +291,30 @@ struct Loaded {
     tier_metric: Option<String>,
     tier_plan_id: Option<String>,
     tier_until: Option<i64>,
+    network: Option<Network>,
+    schedule: Vec<Planned>,
     checks: RawRows,
     replies: RawRows,
 }
+
+/// A network profile, its fields in the order of the statements above.
+#[derive(serde::Deserialize)]
+struct Network {
+    circuit_id: Option<String>,
+    remote_id: Option<String>,
+    option82_policy: Enforcement,
+    nas_identifier: Option<String>,
+    nas_policy: Enforcement,
+    nas_port_id: Option<String>,
+    port_policy: Enforcement,
+    mac_addresses: Option<String>,
+    mac_policy: Enforcement,
+    vlan_policy: Enforcement,
+    login_time: Option<String>,
+}
+
+/// When, and the status or the plan.
+type Planned = (i64, Option<Status>, Option<String>);
 
 /// Id, attribute, operator, value.
 type RawRows = Vec<(i64, String, String, String)>;
@@ -330,6 +372,8 @@ fn loaded(row: &Row) -> Driver<Loaded> {
         tier_metric: columns.opt_text()?,
         tier_plan_id: columns.opt_text()?,
         tier_until: columns.opt_number()?,
+        network: json(columns.opt_str()?)?,
+        schedule: json(columns.opt_str()?)?,
         checks: json(columns.opt_str()?)?,
         replies: json(columns.opt_str()?)?,
     })
@@ -359,10 +403,36 @@ impl From<Loaded> for SubscriberRecord {
             activation_date: s.activation_date,
             expiration_date: s.expiration_date,
             tier: tier(s.tier_metric.as_deref(), s.tier_plan_id, s.tier_until),
+            network: s.network.map(Into::into),
+            schedule: s.schedule.into_iter().filter_map(planned).collect(),
             checks: attribute_rows(s.checks),
             replies: attribute_rows(s.replies),
         }
     }
+}
+
+impl From<Network> for NetworkFacts {
+    fn from(n: Network) -> Self {
+        Self {
+            circuit_id: n.circuit_id,
+            remote_id: n.remote_id,
+            option82_policy: n.option82_policy,
+            nas_identifier: n.nas_identifier,
+            nas_policy: n.nas_policy,
+            nas_port_id: n.nas_port_id,
+            port_policy: n.port_policy,
+            mac_addresses: n.mac_addresses,
+            mac_policy: n.mac_policy,
+            vlan_policy: n.vlan_policy,
+            login_time: n.login_time,
+        }
+    }
+}
+
+/// The schema admits no change of neither.
+fn planned((at, status, plan): Planned) -> Option<Scheduled<String>> {
+    let change = status.map(Change::Status).or(plan.map(Change::Plan))?;
+    Some(Scheduled { at, change })
 }
 
 /// The schema admits no metric that is unknown.

@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |--------|---------------|
 //! | `tenants`, `plans`, `nas`, `subscribers`, `rows` | administration: one file per table |
+//! | `network_profiles`, `schedule` | where a subscriber's line ends; changes of a subscriber that are planned |
 //! | `load`, `feed` | what a node reads: the whole base, then what changed |
 //! | `records`, `accounting` | what a node writes |
 //! | `silence` | what a node closes |
@@ -26,7 +27,7 @@ use std::time::Duration;
 use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::subscriber::{Status, SubscriberRecord};
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, TenantCondition};
 
 mod accounting;
 mod address;
@@ -39,6 +40,7 @@ mod import;
 mod link;
 mod load;
 mod nas;
+mod network_profiles;
 mod nodes;
 mod overview;
 mod plans;
@@ -48,6 +50,7 @@ mod quotas;
 mod records;
 mod retention;
 mod rows;
+mod schedule;
 mod schema;
 mod secrets;
 mod sessions;
@@ -70,6 +73,7 @@ pub use nodes::{NodeReport, NodeStatus};
 pub use overview::Overview;
 pub use quotas::{Held, QuotaState, Standing};
 pub use retention::{AccountingMonth, AgedTable};
+pub use schedule::PlannedChange;
 pub use secrets::{Replacement, StoredSecret};
 pub use sessions::{Session, SessionFilter};
 pub use usage::{TopUser, Usage, UsageAmount, UsageBy, UsageQuery, UsageRow};
@@ -137,6 +141,7 @@ pub trait SnapshotSink: Send {
     fn tenant(&mut self, tenant: Tenant);
     fn plan(&mut self, plan: Plan);
     fn nas(&mut self, nas: NasRecord);
+    fn condition(&mut self, condition: TenantCondition);
     /// Not deleted ones only.
     fn subscriber(&mut self, subscriber: SubscriberRecord);
 }

@@ -31,6 +31,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0009_session_claims",
     "0010_plan_attributes",
     "0011_session_liveness",
+    "0012_policy",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -46,6 +47,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0009_session_claims",
     "0010_plan_attributes",
     "0011_session_liveness",
+    "0012_policy",
 );
 
 statements! {

@@ -3,20 +3,27 @@
 use super::error::{Attempt as _, StoreError};
 use super::sql::{Columns, Row, params, statements};
 use super::{Result, Store, must_hit};
-use crate::tenant::{Tenant, UsernameCase, UsernameRealm};
+use crate::tenant::{ConditionAction, Tenant, TenantCondition, UsernameCase, UsernameRealm};
 
 /// Shared with the snapshot load.
 macro_rules! tenant_columns {
     () => {
-        "id, name, enabled, username_case, username_realm, timezone"
+        "id, name, enabled, username_case, username_realm, timezone, interim_jitter_percent"
     };
 }
 pub(super) use tenant_columns;
 
+/// Shared with the snapshot load.
+macro_rules! condition_columns {
+    () => {
+        "tenant_id, condition, action, plan_id"
+    };
+}
+pub(super) use condition_columns;
+
 statements! {
     ADD {
-        both: "INSERT INTO tenants (id, name, enabled, username_case, username_realm, timezone)
-            VALUES ($1, $2, $3, $4, $5, $6)",
+        both: concat!("INSERT INTO tenants (", tenant_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7)"),
     }
     LIST {
         sqlite: concat!("SELECT ", tenant_columns!(), " FROM tenants ORDER BY name"),
@@ -27,9 +34,9 @@ statements! {
     }
     SET {
         sqlite: "UPDATE tenants SET name = $2, enabled = $3, username_case = $4, username_realm = $5, timezone = $6,
-            updated_at = datetime('now') WHERE id = $1",
+            interim_jitter_percent = $7, updated_at = datetime('now') WHERE id = $1",
         postgres: "UPDATE tenants SET name = $2, enabled = $3, username_case = $4, username_realm = $5, timezone = $6,
-            updated_at = now() WHERE id = $1",
+            interim_jitter_percent = $7, updated_at = now() WHERE id = $1",
     }
     /// Deleted subscribers are kept for their accounting only; they do not keep the tenant.
     PURGE {
@@ -37,6 +44,16 @@ statements! {
     }
     DELETE {
         both: "DELETE FROM tenants WHERE id = $1",
+    }
+    CONDITIONS {
+        sqlite: concat!("SELECT ", condition_columns!(), " FROM tenant_conditions WHERE tenant_id = $1 ORDER BY condition"),
+        postgres: concat!(
+            "SELECT ", condition_columns!(), " FROM tenant_conditions WHERE tenant_id = $1
+                ORDER BY condition COLLATE \"C\""),
+    }
+    SET_CONDITION {
+        both: "INSERT INTO tenant_conditions (tenant_id, condition, action, plan_id) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (tenant_id, condition) DO UPDATE SET action = excluded.action, plan_id = excluded.plan_id",
     }
 }
 
@@ -70,10 +87,66 @@ pub(super) fn tenant(row: &Row) -> std::result::Result<Tenant, sqlx::Error> {
             _ => UsernameRealm::Keep,
         },
         timezone: columns.text()?,
+        interim_jitter_percent: columns.number()?,
+    })
+}
+
+pub(super) fn condition(row: &Row) -> std::result::Result<TenantCondition, sqlx::Error> {
+    let mut columns = Columns::of(row);
+    let (tenant_id, condition) = (columns.text()?, columns.parsed()?);
+    let (action, plan) = (columns.text()?, columns.opt_text()?);
+    Ok(TenantCondition {
+        tenant_id,
+        condition,
+        // The schema admits a plan with "restrict" only, and no fourth word.
+        action: match (action.as_str(), plan) {
+            (_, Some(plan)) => ConditionAction::Restrict(plan),
+            ("accept", None) => ConditionAction::Accept,
+            _ => ConditionAction::Reject,
+        },
     })
 }
 
 impl Store {
+    /// What a tenant does with those who are in a condition, where it has said so.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn tenant_conditions(&self, tenant_id: &str) -> Result<Vec<TenantCondition>> {
+        let attempt = || "list what a tenant does in which condition".to_owned();
+        let mut connection = self.reader().await.attempt(attempt)?;
+        let rows = connection
+            .link()
+            .all(CONDITIONS, params![tenant_id])
+            .await
+            .attempt(attempt)?;
+        rows.iter()
+            .map(condition)
+            .collect::<std::result::Result<_, _>>()
+            .attempt(attempt)
+    }
+
+    /// Say what a tenant does with those who are in a condition.
+    ///
+    /// # Errors
+    /// There is no such tenant, or it has no such plan.
+    pub async fn tenant_condition_set(&self, condition: &TenantCondition) -> Result<()> {
+        let attempt = || format!("set what becomes of those who are {}", condition.condition);
+        let (action, plan) = match &condition.action {
+            ConditionAction::Reject => ("reject", None),
+            ConditionAction::Accept => ("accept", None),
+            ConditionAction::Restrict(plan) => ("restrict", Some(plan.as_str())),
+        };
+        let mut connection = self.writer().await.attempt(attempt)?;
+        let params = params![&condition.tenant_id, condition.condition.as_str(), action, plan];
+        connection
+            .link()
+            .execute(SET_CONDITION, params)
+            .await
+            .attempt(attempt)
+            .map(drop)
+    }
+
     /// # Errors
     /// The id or the name is taken.
     pub async fn tenant_add(&self, tenant: &Tenant) -> Result<()> {
@@ -86,6 +159,7 @@ impl Store {
             case_word(tenant.username_case),
             realm_word(tenant.username_realm),
             &tenant.timezone,
+            tenant.interim_jitter_percent,
         ];
         connection.link().execute(ADD, params).await.attempt(attempt).map(drop)
     }
@@ -133,6 +207,7 @@ impl Store {
             case_word(tenant.username_case),
             realm_word(tenant.username_realm),
             &tenant.timezone,
+            tenant.interim_jitter_percent,
         ];
         let hit = connection.link().execute(SET, params).await.attempt(attempt)?;
         must_hit(hit, attempt)

@@ -17,6 +17,7 @@ macro_rules! on_both {
 mod accounting;
 mod admission;
 mod database;
+mod policy;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -27,6 +28,7 @@ use isp_core::dictionary::AnyAttribute;
 use isp_core::node::{AccessRequest, Credential, Identity, Node, NodeConfig, NodeError};
 use isp_core::password::{self, AuthMethod, Scheme};
 use isp_core::policy::Reason;
+use isp_core::policy::binding::Packet;
 use isp_core::secret::{KeyRing, Secret};
 use isp_core::store::Store;
 use isp_core::subscriber::{Status, Subscriber};
@@ -73,6 +75,7 @@ async fn seed(database: &Database, directory: &Path) -> Store {
         username_case: UsernameCase::Preserve,
         username_realm: UsernameRealm::Keep,
         timezone: "UTC".to_owned(),
+        interim_jitter_percent: 0,
     };
     store.tenant_add(&tenant).await.unwrap();
     store
@@ -104,6 +107,7 @@ fn pap<'a>(user_name: &'a str, password: &'a str) -> AccessRequest<'a> {
         user_name: user_name.as_bytes(),
         method: AuthMethod::Pap,
         user_password: Some(password.as_bytes()),
+        packet: Packet::default(),
         now: now(),
     }
 }

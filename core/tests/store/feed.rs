@@ -132,7 +132,7 @@ async fn changes_by_raw_sql_are_followed(db: &Database) {
             "UPDATE subscriber_network_profiles SET service_vlan = 5",
             vec!["Subscriber t2/s1"],
         ),
-        ("UPDATE subscriber_network_profiles SET circuit_id = 'x'", vec![]),
+        ("UPDATE subscriber_network_profiles SET vlan_pool = 'x'", vec![]),
         ("DELETE FROM subscriber_network_profiles", vec!["Subscriber t2/s1"]),
         (
             "INSERT INTO radreply (tenant_id, username, attribute, value) VALUES ('t1', 'bob', 'Class', 'a')",

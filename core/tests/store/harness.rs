@@ -9,7 +9,7 @@ use isp_core::nas::{Nas, NasRecord};
 use isp_core::plan::Plan;
 use isp_core::store::{SnapshotSink, Store};
 use isp_core::subscriber::{Status, Subscriber, SubscriberRecord};
-use isp_core::tenant::{Tenant, UsernameCase, UsernameRealm};
+use isp_core::tenant::{Tenant, TenantCondition, UsernameCase, UsernameRealm};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection};
 
 /// Makes `sqlite::name` and `postgres::name` of each test function, which takes `&Database`.
@@ -146,6 +146,7 @@ pub(crate) struct Base {
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) plans: Vec<Plan>,
     pub(crate) nas: Vec<NasRecord>,
+    pub(crate) conditions: Vec<TenantCondition>,
     pub(crate) subscribers: Vec<SubscriberRecord>,
 }
 
@@ -161,6 +162,10 @@ impl SnapshotSink for Base {
     fn nas(&mut self, nas: NasRecord) {
         assert!(self.subscribers.is_empty(), "NAS come before subscribers");
         self.nas.push(nas);
+    }
+    fn condition(&mut self, condition: TenantCondition) {
+        assert!(self.subscribers.is_empty(), "conditions come before subscribers");
+        self.conditions.push(condition);
     }
     fn subscriber(&mut self, subscriber: SubscriberRecord) {
         self.subscribers.push(subscriber);
@@ -182,6 +187,7 @@ pub(crate) fn tenant(id: &str) -> Tenant {
         username_case: UsernameCase::Lower,
         username_realm: UsernameRealm::Strip,
         timezone: "UTC".to_owned(),
+        interim_jitter_percent: 0,
     }
 }
 

@@ -69,6 +69,8 @@ async fn a_load_gives_everything_but_the_deleted(db: &Database) {
         activation_date: Some(1_600_000_000),
         expiration_date: Some(1_900_000_000),
         tier: None,
+        network: None,
+        schedule: Vec::new(),
         checks: Vec::new(),
         replies: Vec::new(),
     };
@@ -216,6 +218,7 @@ impl isp_core::store::SnapshotSink for Meddler {
     }
     fn plan(&mut self, _: isp_core::plan::Plan) {}
     fn nas(&mut self, _: isp_core::nas::NasRecord) {}
+    fn condition(&mut self, _: isp_core::tenant::TenantCondition) {}
     fn subscriber(&mut self, subscriber: SubscriberRecord) {
         self.seen.push(subscriber.id);
     }

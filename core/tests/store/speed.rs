@@ -56,6 +56,7 @@ impl SnapshotSink for Count {
     fn tenant(&mut self, _: isp_core::tenant::Tenant) {}
     fn plan(&mut self, _: isp_core::plan::Plan) {}
     fn nas(&mut self, _: isp_core::nas::NasRecord) {}
+    fn condition(&mut self, _: isp_core::tenant::TenantCondition) {}
     fn subscriber(&mut self, subscriber: SubscriberRecord) {
         self.0 += subscriber.replies.len() + 1;
     }

@@ -1,13 +1,17 @@
 //! Access-Request: who is it, may it in, with what reply; and the verification of one-way hashes.
 
+use std::net::IpAddr;
+use std::ops::Range;
+
 use isp_core::node::{AccessRequest, Authorization};
 use isp_core::password::AuthMethod;
+use isp_core::policy::binding::Packet;
 use isp_core::policy::{Reason, Refusal};
 use isp_core::secret::Secret;
 use isp_core::subscriber::RawRow;
 
 use super::{Instance, PutError, Request, now, refuse};
-use crate::attribute::{List, Name, Value};
+use crate::attribute::{List, Name, Value, nas_address};
 use crate::fault;
 use crate::guard::Hook;
 use crate::rcode::{self, RCode};
@@ -19,11 +23,81 @@ const EAP_MD5: u8 = 4;
 /// draft-kamath-pppext-eap-mschapv2.
 const EAP_MSCHAPV2: u8 = 26;
 
-/// What a packet proves its sender by. Copied out of it, since the request is written to while this is in use.
+/// What a packet says of its sender. Copied out of it, since the request is written to while this is in use.
 struct Credentials {
     user_name: Vec<u8>,
     user_password: Option<Secret<Vec<u8>>>,
     method: AuthMethod,
+    line: Line,
+}
+
+/// Where the packet comes from, by its own words; the octets of all of it in one allocation.
+#[derive(Default)]
+struct Line {
+    octets: Vec<u8>,
+    nas_identifier: Option<Range<usize>>,
+    nas_port_id: Option<Range<usize>>,
+    calling_station_id: Option<Range<usize>>,
+    circuit_id: Option<Range<usize>>,
+    remote_id: Option<Range<usize>>,
+    nas_port: Option<u32>,
+    nas_address: Option<IpAddr>,
+}
+
+impl Line {
+    fn of(request: &impl Request) -> Self {
+        let [identifier, ipv4, ipv6, port_id, port, station] = request.find(
+            List::Request,
+            [
+                Name::NasIdentifier,
+                Name::NasIpAddress,
+                Name::NasIpv6Address,
+                Name::NasPortId,
+                Name::NasPort,
+                Name::CallingStationId,
+            ],
+        );
+        let [adsl_circuit, circuit, dhcp_circuit, adsl_remote, remote, dhcp_remote] = request.find(
+            List::Request,
+            [
+                Name::AdslAgentCircuitId,
+                Name::AgentCircuitId,
+                Name::DhcpAgentCircuitId,
+                Name::AdslAgentRemoteId,
+                Name::AgentRemoteId,
+                Name::DhcpAgentRemoteId,
+            ],
+        );
+        let mut octets = Vec::with_capacity(128);
+        let mut keep = |value: Option<Value<'_>>| {
+            let begin = octets.len();
+            octets.extend_from_slice(value?.bytes);
+            Some(begin..octets.len())
+        };
+        Self {
+            nas_identifier: keep(identifier),
+            nas_port_id: keep(port_id),
+            calling_station_id: keep(station),
+            circuit_id: keep(adsl_circuit.or(circuit).or(dhcp_circuit)),
+            remote_id: keep(adsl_remote.or(remote).or(dhcp_remote)),
+            nas_port: port.map(|port| port.integer),
+            nas_address: nas_address(ipv4, ipv6),
+            octets,
+        }
+    }
+
+    fn packet(&self, source: Option<IpAddr>) -> Packet<'_> {
+        let octets = |range: &Option<Range<usize>>| self.octets.get(range.clone()?);
+        Packet {
+            nas_identifier: octets(&self.nas_identifier),
+            nas_addresses: [source, self.nas_address],
+            nas_port_id: octets(&self.nas_port_id),
+            nas_port: self.nas_port,
+            calling_station_id: octets(&self.calling_station_id),
+            circuit_id: octets(&self.circuit_id),
+            remote_id: octets(&self.remote_id),
+        }
+    }
 }
 
 impl Credentials {
@@ -55,6 +129,7 @@ impl Credentials {
             user_name: name.map(|name| name.bytes.to_vec()).unwrap_or_default(),
             user_password: password.map(|password| Secret::new(password.bytes.to_vec())),
             method,
+            line: Line::of(request),
         }
     }
 
@@ -62,8 +137,10 @@ impl Credentials {
         if self.user_name.is_empty() {
             return Err(Refusal::new(Reason::MalformedRequest, "the packet has no User-Name"));
         }
+        let source = request.source();
         Ok(AccessRequest {
-            source: request.source(),
+            source,
+            packet: self.line.packet(source),
             user_name: &self.user_name,
             method: self.method,
             user_password: self.user_password.as_ref().map(|password| password.expose().as_slice()),
@@ -87,7 +164,11 @@ pub fn authorize(instance: &Instance, request: &mut impl Request) -> RCode {
     let granted = credentials.ask(request).and_then(|access| {
         instance
             .node
-            .authorize(&access, |authorization| grant(request, authorization))
+            .authorize(&access, |authorization| {
+                grant(request, authorization)?;
+                tell(instance, request, &credentials.user_name, authorization);
+                Ok(())
+            })
             .flatten()
     });
     match granted {
@@ -101,6 +182,19 @@ pub fn authorize(instance: &Instance, request: &mut impl Request) -> RCode {
         Err(refusal) => {
             refuse(&instance.refusals, request, &credentials.user_name, &refusal);
             rcode::of_refusal(refusal.reason)
+        }
+    }
+}
+
+/// What is no refusal and yet to be known: restrictions, and what a packet should not have said.
+fn tell(instance: &Instance, request: &mut impl Request, user_name: &[u8], authorization: &Authorization<'_>) {
+    if let Some(why) = authorization.restricted {
+        request.set_restricted(why.reason);
+    }
+    for note in authorization.notes {
+        if instance.refusals.admit(now()) {
+            let user_name = String::from_utf8_lossy(user_name);
+            request.note(&format!("{note} (user \"{}\")", user_name.escape_debug()));
         }
     }
 }
@@ -238,6 +332,8 @@ mod tests {
         Authorization {
             tenant_id: "t",
             credential: Credential::None,
+            restricted: None,
+            notes: &[],
             reply: &[],
             checks,
             replies,

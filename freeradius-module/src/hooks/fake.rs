@@ -1,5 +1,6 @@
 //! A request without a server.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -22,6 +23,7 @@ pub(super) struct Fake {
     /// What giving the credential comes to.
     pub(super) given: Option<PutError>,
     pub(super) done: Vec<String>,
+    pub(super) notes: RefCell<Vec<String>>,
 }
 
 impl Fake {
@@ -119,6 +121,14 @@ impl Request for Fake {
     fn set_reason(&mut self, reason: Reason, conversation: bool) {
         let of = if conversation { "conversation" } else { "request" };
         self.done.push(format!("{reason} of the {of}"));
+    }
+
+    fn set_restricted(&mut self, reason: Reason) {
+        self.done.push(format!("restricted {reason}"));
+    }
+
+    fn note(&self, message: &str) {
+        self.notes.borrow_mut().push(message.to_owned());
     }
 
     fn fail(&mut self, message: &str, loud: bool) {

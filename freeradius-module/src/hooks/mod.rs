@@ -104,6 +104,12 @@ pub trait Request {
     /// Set the reason this request is refused with, or the `conversation` it is part of.
     fn set_reason(&mut self, reason: Reason, conversation: bool);
 
+    /// Set why this request is let in under restrictions.
+    fn set_restricted(&mut self, reason: Reason);
+
+    /// Log what is no failure.
+    fn note(&self, message: &str);
+
     /// Log a failure and add it to Module-Failure-Message. One that is not `loud` is logged when debugging only.
     fn fail(&mut self, message: &str, loud: bool);
 }

@@ -41,7 +41,7 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
     let user_name = user_name.map_or(&b""[..], |name| name.bytes);
     fault::in_request(Hook::PostAuth, user_name);
     let (reply, reason) = match request.outcome() {
-        Outcome::Accept => ("Access-Accept", None),
+        Outcome::Accept => ("Access-Accept", restriction(request)),
         Outcome::Reject => ("Access-Reject", Some(reject_reason(request))),
         Outcome::Unfinished => return RCode::Noop,
     };
@@ -59,7 +59,7 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
         class: class.map(Value::hex),
         authdate: now(),
     });
-    if let Some(reason) = reason {
+    if let Some(reason) = reason.filter(|_| reply == "Access-Reject") {
         say(instance, request, reason);
     }
     RCode::Ok
@@ -106,6 +106,12 @@ fn say(instance: &Instance, request: &mut impl Request, reason: Reason) {
         let user_name = user_name.map_or_else(Vec::new, |name| name.bytes.to_owned());
         refuse(&instance.refusals, request, &user_name, &Refusal::new(reason, message));
     }
+}
+
+/// Why the request was let in under restrictions only, if it was.
+fn restriction(request: &impl Request) -> Option<Reason> {
+    let [reason] = request.find(List::Control, [Name::RestrictedReason]);
+    Reason::from_code(std::str::from_utf8(reason?.bytes).ok()?)
 }
 
 /// Why the request was rejected.

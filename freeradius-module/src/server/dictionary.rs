@@ -25,7 +25,8 @@ type Entry = NonNull<sys::DICT_ATTR>;
 
 /// The dictionary's entries for all the names the hooks use, looked up once.
 pub(super) struct Attributes {
-    names: [Entry; Name::ALL.len()],
+    /// `None` = not in this dictionary; no pair has it then.
+    names: [Option<Entry>; Name::ALL.len()],
     reply: Reply,
     /// By the index of the vendors' attribute.
     vendors: Box<[Entry]>,
@@ -87,10 +88,14 @@ impl Attributes {
     pub(super) fn resolve(instance: &CStr) -> Result<Self, Vec<String>> {
         let mut faults = Vec::new();
         let names = Name::ALL.map(|name| {
-            lookup(name.as_str()).unwrap_or_else(|why| {
-                faults.push(why);
-                Entry::dangling()
-            })
+            let found = lookup(name.as_str());
+            found
+                .map_err(|why| {
+                    if !name.is_optional() {
+                        faults.push(why)
+                    }
+                })
+                .ok()
         });
         let reply = Reply::resolve(&mut faults);
         if !faults.is_empty() {
@@ -114,6 +119,7 @@ impl Attributes {
     pub(super) fn name(&self, name: Name) -> *const sys::DICT_ATTR {
         self.names
             .get(name as usize)
+            .and_then(|entry| entry.as_ref())
             .map_or(ptr::null(), |entry| entry.as_ptr())
     }
 

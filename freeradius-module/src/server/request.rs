@@ -383,6 +383,17 @@ impl<'r> Request for RequestRef<'r> {
         let _ = self.put(request, list, &[item]);
     }
 
+    fn set_restricted(&mut self, reason: Reason) {
+        let _ = self.put_one(Name::RestrictedReason, reason.code().as_bytes(), false);
+    }
+
+    fn note(&self, message: &str) {
+        let clean: Vec<u8> = message.bytes().filter(|byte| *byte != 0).collect();
+        let Ok(text) = CString::new(clean) else { return };
+        // SAFETY: request-lists: a live request; the text is no format.
+        unsafe { sys::rlm_rust_log_request(sys::L_WARN, sys::L_DBG_LVL_OFF, self.request.as_ptr(), text.as_ptr()) };
+    }
+
     fn fail(&mut self, message: &str, loud: bool) {
         let clean: Vec<u8> = message.bytes().filter(|byte| *byte != 0).collect();
         let Ok(text) = CString::new(clean) else { return };

@@ -1,14 +1,18 @@
 //! One file per command.
 
+mod condition;
+mod explain;
 mod import;
 pub(crate) mod key;
 pub(crate) mod migrate;
 pub(crate) mod nas;
+mod network;
 pub(crate) mod plan;
 mod quota;
 mod reseal;
 pub(crate) mod retention;
 mod row;
+mod schedule;
 pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod subscriber;

@@ -275,7 +275,7 @@ fn move_to(context: &Context, nas: &mut Nas, nasname: &str) -> Result<()> {
     Ok(())
 }
 
-async fn find_nas(store: &Store, tenant: &Tenant, name: &str) -> Result<Nas> {
+pub(super) async fn find_nas(store: &Store, tenant: &Tenant, name: &str) -> Result<Nas> {
     store
         .nas_get(&tenant.id, name)
         .await?

@@ -11,7 +11,7 @@ use isp_core::tenant::Tenant;
 use serde::Serialize;
 
 use super::plan::find_plan;
-use super::{DeleteArgs, NOTHING_TO_SET, import, new_id, quota, row};
+use super::{DeleteArgs, NOTHING_TO_SET, explain, import, network, new_id, quota, row, schedule};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::field::{self, FieldArgs, Record as _};
@@ -43,6 +43,14 @@ pub(crate) enum Command {
     /// More than the plan's quotas allow
     #[command(subcommand, name = "topup")]
     TopUp(quota::TopUpCommand),
+    /// Where its line ends, what it is bound to, and when it may be online
+    #[command(subcommand)]
+    Network(network::Command),
+    /// Changes of status or plan at an instant
+    #[command(subcommand)]
+    Schedule(schedule::Command),
+    /// Tell every rule of the decision: what it saw, and what it decided
+    Explain(explain::Args),
     /// Rows of radcheck: conditions the server evaluates itself
     #[command(subcommand)]
     Check(row::Command),
@@ -203,6 +211,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         }
         Command::Password(args) => set_password(context, args).await,
         Command::TopUp(command) => quota::run_topup(context, command).await,
+        Command::Network(command) => network::run(context, command).await,
+        Command::Schedule(command) => schedule::run(context, command).await,
+        Command::Explain(args) => explain::run(context, args).await,
         Command::Check(command) => row::run(context, RowList::Check, command).await,
         Command::Reply(command) => row::run(context, RowList::Reply, command).await,
         Command::Import(args) => import::run(context, &args).await,

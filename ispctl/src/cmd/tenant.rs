@@ -1,7 +1,7 @@
 use clap::Subcommand;
 use isp_core::tenant::Tenant;
 
-use super::{DeleteArgs, NOTHING_TO_SET, new_id};
+use super::{DeleteArgs, NOTHING_TO_SET, condition, new_id};
 use crate::context::{Context, find_tenant};
 use crate::error::{Error, Result};
 use crate::field::{self, FieldArgs, Record as _};
@@ -37,6 +37,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         fields: FieldArgs<Tenant>,
     },
+    /// What becomes of subscribers that are suspended, expired and so on
+    #[command(subcommand)]
+    Condition(condition::Command),
     /// Delete a tenant that owns nothing any more
     Delete {
         /// Name or id
@@ -63,7 +66,15 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             let tenants = store.tenant_list().await?;
             context.output.list(
                 &tenants,
-                &["id", "name", "enabled", "username_case", "username_realm", "timezone"],
+                &[
+                    "id",
+                    "name",
+                    "enabled",
+                    "username_case",
+                    "username_realm",
+                    "timezone",
+                    "interim_jitter_percent",
+                ],
             )?;
         }
         Command::Show { tenant } => context.output.record(&find_tenant(store, &tenant).await?)?,
@@ -82,6 +93,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             }
             context.output.record(&tenant)?;
         }
+        Command::Condition(command) => condition::run(context, command).await?,
         Command::Delete { tenant, how } => {
             let tenant = find_tenant(store, &tenant).await?;
             if !how.dry_run {

@@ -4,6 +4,7 @@
 //! An empty value clears a field that may be empty.
 
 mod nas;
+mod network;
 pub(crate) mod parse;
 mod plan;
 pub(crate) mod subscriber;

@@ -42,6 +42,13 @@ impl Record for Tenant {
                     .map_err(|e| e.to_string())
             },
         ),
+        Field::new(
+            "interim_jitter_percent",
+            "PERCENT",
+            "By how much Acct-Interim-Interval differs between subscribers at most, 0 (default) to 50: those who come back \
+             together after an outage do not go on reporting together",
+            |t, text| parse::number(text, 0..=50).map(|percent| t.interim_jitter_percent = percent.unwrap_or_default()),
+        ),
     ];
 
     fn blank() -> Self {
@@ -52,6 +59,7 @@ impl Record for Tenant {
             username_case: UsernameCase::default(),
             username_realm: UsernameRealm::default(),
             timezone: tenant::UTC.to_owned(),
+            interim_jitter_percent: 0,
         }
     }
 }

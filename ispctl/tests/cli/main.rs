@@ -8,6 +8,7 @@ mod import;
 mod keys;
 mod lab;
 mod passwords;
+mod policy;
 mod quotas;
 mod sessions;
 mod subscribers;

@@ -13,6 +13,7 @@ mod login;
 mod matrix;
 mod mschap;
 mod outage;
+mod policy;
 mod post_auth;
 mod quota;
 mod reply;
@@ -30,7 +31,7 @@ fn server_on(database: &Database) -> Builder {
     radiusd::configure(database.url()).key_file(database.key_file())
 }
 
-/// Reasons of the rows of `radpostauth` for this name, oldest first; an accept is `accepted`.
+/// Reasons of the rows of `radpostauth` for this name, oldest first; an accept is `accepted`, or `restricted: ...`.
 fn recorded(database: &Database, user_name: &str) -> Vec<String> {
     let name = user_name.replace('\'', "''");
     database
@@ -40,6 +41,7 @@ fn recorded(database: &Database, user_name: &str) -> Vec<String> {
         .into_iter()
         .map(|row| match (row[0].as_deref(), row[1].clone()) {
             (Some("Access-Accept"), None) => "accepted".to_owned(),
+            (Some("Access-Accept"), Some(reason)) => format!("restricted: {reason}"),
             (Some("Access-Reject"), Some(reason)) => reason,
             other => panic!("a row of radpostauth that makes no sense: {other:?}"),
         })

@@ -15,11 +15,12 @@ mod term;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 pub use coa::Coa;
 pub use item::{Item, TooLong, VendorAttribute};
 pub use plan::PlanReply;
-pub(super) use plan::write;
+pub(super) use plan::{write, write_restricted};
 pub use term::{Differing, Terms};
 
 use super::reply::{Attribute, ReplyItem, Value};
@@ -160,6 +161,13 @@ impl VendorSet {
 }
 
 impl Vendor {
+    /// The vendor of who has no vendors: it writes nothing.
+    #[must_use]
+    pub fn none() -> &'static Self {
+        static NONE: LazyLock<VendorSet> = LazyLock::new(VendorSet::default);
+        NONE.generic()
+    }
+
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

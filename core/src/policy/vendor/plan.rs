@@ -81,6 +81,55 @@ pub(in crate::policy) fn write<'a>(
         differing = differing.and(terms.fall_back_on(&plan.plan));
     }
     differing = differing.and(terms.leave_pools_of(subscriber));
+    write_differing(vendor, base, &terms, differing, reply)
+}
+
+/// Write what the vendor says of a plan that restricts: its terms, but no higher rates than there are without it. What is
+/// without it is the plan of the tier (`first`), or else `plan` with the subscriber's own rates.
+///
+/// Pools come from the plan in force where the restriction names none, everything else from the restriction alone: a list
+/// or a filter of the plan could lead out of it.
+///
+/// # Errors
+/// A value that does not fit into its attribute.
+pub(in crate::policy) fn write_restricted<'a>(
+    vendor: &'a Vendor,
+    restriction: &'a PlanReply,
+    first: Option<&'a PlanReply>,
+    plan: Option<&'a PlanReply>,
+    subscriber: &SubscriberFacts,
+    reply: &mut Vec<ReplyItem<'a>>,
+) -> Result<(), TooLong> {
+    let mut active = first
+        .or(plan)
+        .map_or_else(Terms::default, |base| Terms::from(&base.plan));
+    if first.is_none() && (subscriber.upload_kbps.is_some() || subscriber.download_kbps.is_some()) {
+        active.set_rates(subscriber.upload_kbps, subscriber.download_kbps);
+    }
+    let mut terms = Terms::from(&restriction.plan);
+    let mut differing = terms.lower_to(&active);
+    for plan in first.into_iter().chain(plan) {
+        differing = differing.and(terms.fall_back_on_pools(&plan.plan));
+    }
+    // A pool of the restriction itself stands: the static address it replaces is not given.
+    let own = Terms::from(&restriction.plan);
+    differing = differing.and(terms.leave_pools_of(subscriber));
+    (terms.ipv4_pool, terms.ipv6_pool, terms.delegated_ipv6_pool) = (
+        own.ipv4_pool.or(terms.ipv4_pool),
+        own.ipv6_pool.or(terms.ipv6_pool),
+        own.delegated_ipv6_pool.or(terms.delegated_ipv6_pool),
+    );
+    write_differing(vendor, restriction, &terms, differing, reply)
+}
+
+/// Write the plan's items as they are ready, but for those that depend on terms that differ.
+fn write_differing<'a>(
+    vendor: &'a Vendor,
+    base: &'a PlanReply,
+    terms: &Terms<'a>,
+    differing: Differing,
+    reply: &mut Vec<ReplyItem<'a>>,
+) -> Result<(), TooLong> {
     let mut ready = base.ready(vendor)?.iter().peekable();
     if differing.is_none() {
         reply.extend(ready.filter_map(|ready| Some(vendor.items.get(ready.item)?.with(borrowed(&ready.value)))));
@@ -89,7 +138,7 @@ pub(in crate::policy) fn write<'a>(
     for (index, item) in vendor.items.iter().enumerate() {
         let ready = ready.next_if(|ready| ready.item == index);
         if item.of.meets(differing) {
-            if let Some(value) = item.fill(&terms)? {
+            if let Some(value) = item.fill(terms)? {
                 reply.push(item.with(value));
             }
         } else if let Some(ready) = ready {
@@ -110,11 +159,35 @@ fn borrowed<'a>(value: &'a Value<'static>) -> Value<'a> {
 }
 
 impl<'a> Terms<'a> {
+    /// Take no more than these terms give; tells what that changes. Bursts and guarantees go where a peak is too high.
+    fn lower_to(&mut self, most: &Terms<'_>) -> Differing {
+        let peak = |rate: Option<u32>, burst: Option<u32>| rate.map_or(u32::MAX, |rate| rate.max(burst.unwrap_or(0)));
+        let fits = peak(self.upload_kbps, self.upload_burst_kbps) <= peak(most.upload_kbps, most.upload_burst_kbps)
+            && peak(self.download_kbps, self.download_burst_kbps) <= peak(most.download_kbps, most.download_burst_kbps);
+        if fits {
+            return Differing::NONE;
+        }
+        let lower = |one: Option<u32>, other: Option<u32>| one.into_iter().chain(other).min();
+        self.set_rates(
+            lower(self.upload_kbps, most.upload_kbps),
+            lower(self.download_kbps, most.download_kbps),
+        );
+        Differing::RATES
+    }
+
     /// Take over the names that are missing; tells which.
     fn fall_back_on(&mut self, plan: &'a Plan) -> Differing {
+        self.fall_back(plan, true)
+    }
+
+    /// Take over the pools that are missing; tells which.
+    fn fall_back_on_pools(&mut self, plan: &'a Plan) -> Differing {
+        self.fall_back(plan, false)
+    }
+
+    fn fall_back(&mut self, plan: &'a Plan, all: bool) -> Differing {
         let mut taken = Differing::NONE;
         for (name, other, of) in [
-            (&mut self.address_list, &plan.address_list, Differing::ADDRESS_LIST),
             (&mut self.ipv4_pool, &plan.ipv4_pool, Differing::IPV4_POOL),
             (&mut self.ipv6_pool, &plan.ipv6_pool, Differing::IPV6_POOL),
             (
@@ -122,10 +195,12 @@ impl<'a> Terms<'a> {
                 &plan.delegated_ipv6_pool,
                 Differing::DELEGATED_IPV6_POOL,
             ),
+            (&mut self.address_list, &plan.address_list, Differing::ADDRESS_LIST),
             (&mut self.filter_id, &plan.filter_id, Differing::FILTER_ID),
             (&mut self.redirect_url, &plan.redirect_url, Differing::REDIRECT_URL),
         ] {
-            if name.is_none() && other.is_some() {
+            let is_pool = of.meets(Differing::POOLS);
+            if (all || is_pool) && name.is_none() && other.is_some() {
                 *name = other.as_deref();
                 taken = taken.and(of);
             }

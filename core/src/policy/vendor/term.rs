@@ -89,6 +89,8 @@ impl Differing {
     pub const ADDRESS_LIST: Self = Self(1 << 4);
     pub const FILTER_ID: Self = Self(1 << 5);
     pub const REDIRECT_URL: Self = Self(1 << 6);
+    pub const POOLS: Self = Self::IPV4_POOL.and(Self::IPV6_POOL).and(Self::DELEGATED_IPV6_POOL);
+
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)

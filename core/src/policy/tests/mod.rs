@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod rules;
+
 use std::sync::LazyLock;
 
 use super::vendor::VendorSet;
@@ -27,6 +29,7 @@ fn tenant() -> Tenant {
         username_case: UsernameCase::Preserve,
         username_realm: UsernameRealm::Keep,
         timezone: "UTC".to_owned(),
+        interim_jitter_percent: 0,
     }
 }
 
@@ -56,17 +59,13 @@ fn decide_with(
 ) -> Result<Vec<String>, Reason> {
     let tenant = tenant();
     let facts = Facts {
-        tenant: &tenant,
         vendor: vendor("mikrotik"),
-        subscriber,
         plan,
-        tier: None,
-        method,
-        now: NOW,
+        ..Facts::new(&tenant, subscriber, method, NOW)
     };
     decide(&facts)
         .map_err(|r| r.reason)
-        .map(|items| items.iter().map(show).collect())
+        .map(|decision| decision.reply.iter().map(show).collect())
 }
 
 fn show(item: &ReplyItem<'_>) -> String {
@@ -174,15 +173,11 @@ fn rates_are_upload_then_download_and_bursts_follow_their_rates() {
 fn another_vendor_gets_no_mikrotik_attribute() {
     let (tenant, plan, subscriber) = (tenant(), plan(), active());
     let facts = Facts {
-        tenant: &tenant,
         vendor: vendor("cisco"),
-        subscriber: &subscriber,
         plan: Some(&plan),
-        tier: None,
-        method: AuthMethod::Pap,
-        now: NOW,
+        ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
     };
-    let items = decide(&facts).unwrap();
+    let items = decide(&facts).unwrap().reply;
     assert!(items.iter().all(|item| item.attribute.name() != "Mikrotik-Rate-Limit"));
 }
 
@@ -221,15 +216,12 @@ fn decide_in_tier(tier: Tier<'_>) -> Result<Vec<String>, Refusal> {
         ..active()
     };
     let facts = Facts {
-        tenant: &tenant,
         vendor: vendor("mikrotik"),
-        subscriber: &subscriber,
         plan: Some(&plan),
         tier: Some(tier),
-        method: AuthMethod::Pap,
-        now: NOW,
+        ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
     };
-    decide(&facts).map(|items| items.iter().map(show).collect())
+    decide(&facts).map(|decision| decision.reply.iter().map(show).collect())
 }
 
 #[test]
@@ -286,13 +278,7 @@ fn a_disabled_tenant_refuses_all() {
         active(),
     );
     let facts = Facts {
-        tenant: &tenant,
-        vendor: vendor("generic"),
-        subscriber: &subscriber,
-        plan: None,
-        tier: None,
-        method: AuthMethod::Pap,
-        now: NOW,
+        ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
     };
     assert_eq!(decide(&facts).unwrap_err().reason, Reason::TenantDisabled);
 }
@@ -305,13 +291,7 @@ fn a_method_the_stored_form_cannot_serve_is_refused_naming_both() {
         ..active()
     };
     let facts = Facts {
-        tenant: &tenant,
-        vendor: vendor("generic"),
-        subscriber: &subscriber,
-        plan: None,
-        tier: None,
-        method: AuthMethod::MsChap,
-        now: NOW,
+        ..Facts::new(&tenant, &subscriber, AuthMethod::MsChap, NOW)
     };
     let refusal = decide(&facts).unwrap_err();
     assert_eq!(refusal.reason, Reason::MethodUnsupported);

@@ -1,0 +1,140 @@
+//! What a decision goes by beside status and plan: effective within a second whoever writes it, planned changes to the
+//! second.
+
+use isp_core::policy::Reason;
+use isp_core::policy::binding::Packet;
+
+use super::*;
+
+on_both!(
+    what_a_tenant_does_with_whom_counts_within_a_second,
+    a_binding_counts_within_a_second,
+    a_planned_change_has_effect_at_its_instant_and_is_then_written_down,
+);
+
+/// Why it is restricted, or why refused.
+fn verdict(node: &Node, request: &AccessRequest<'_>) -> Result<Option<Reason>, Reason> {
+    node.authorize(request, |authorization| authorization.restricted.map(|why| why.reason))
+        .map_err(|refusal| refusal.reason)
+}
+
+fn what_a_tenant_does_with_whom_counts_within_a_second(
+    runtime: &tokio::runtime::Runtime,
+    database: &mut Database,
+    directory: &Path,
+) {
+    runtime.block_on(seed(database, directory));
+    let node = start(config(database, directory));
+    let steps = [
+        ("UPDATE subscribers SET status = 'suspended'", Err(Reason::Suspended)),
+        (
+            "INSERT INTO radius_bandwidth_profiles (id, tenant_id, name, download_rate_kbps, upload_rate_kbps) \
+             VALUES ('garden', 't', 'garden', 256, 128); \
+             INSERT INTO tenant_conditions (tenant_id, condition, action, plan_id) \
+             VALUES ('t', 'suspended', 'restrict', 'garden')",
+            Ok(Some(Reason::Suspended)),
+        ),
+        (
+            "UPDATE tenant_conditions SET action = 'accept', plan_id = NULL",
+            Ok(None),
+        ),
+        ("DELETE FROM tenant_conditions", Err(Reason::Suspended)),
+    ];
+    for (sql, wanted) in steps {
+        runtime.block_on(database.execute(sql));
+        eventually(sql, PROMISE, || verdict(&node, &pap("alice", "")) == wanted);
+    }
+    node.shutdown(PROMISE);
+
+    // The copy on disk knows it too.
+    runtime.block_on(database.execute(
+        "INSERT INTO tenant_conditions (tenant_id, condition, action, plan_id) VALUES ('t', 'suspended', 'restrict', 'garden')",
+    ));
+    let node = start(config(database, directory));
+    node.shutdown(PROMISE);
+    let away = NodeConfig {
+        database_url: Secret::new(database.url_of_nothing()),
+        ..config(database, directory)
+    };
+    let node = start(away);
+    assert_eq!(verdict(&node, &pap("alice", "")), Ok(Some(Reason::Suspended)));
+    node.shutdown(PROMISE);
+}
+
+fn a_binding_counts_within_a_second(runtime: &tokio::runtime::Runtime, database: &mut Database, directory: &Path) {
+    runtime.block_on(seed(database, directory));
+    let node = start(config(database, directory));
+    let from = |station: &'static [u8]| {
+        let packet = Packet {
+            calling_station_id: Some(station),
+            ..Packet::default()
+        };
+        verdict(
+            &node,
+            &AccessRequest {
+                packet,
+                ..pap("alice", "")
+            },
+        )
+    };
+    assert_eq!(from(b"02-00-00-00-00-02"), Ok(None));
+    runtime.block_on(database.execute(
+        "INSERT INTO subscriber_network_profiles (id, tenant_id, subscriber_id, mac_addresses, mac_policy) \
+         VALUES ('n', 't', 'id-of-alice', '02:00:00:00:00:01', 'enforce')",
+    ));
+    eventually("the binding", PROMISE, || {
+        from(b"02-00-00-00-00-02") == Err(Reason::WrongMac)
+    });
+    assert_eq!(from(b"0200.0000.0001"), Ok(None));
+    runtime.block_on(database.execute("UPDATE subscriber_network_profiles SET login_time = 'Xx0800'"));
+    eventually("hours that are none", PROMISE, || {
+        from(b"0200.0000.0001") == Err(Reason::BadAttribute)
+    });
+    node.shutdown(PROMISE);
+}
+
+fn a_planned_change_has_effect_at_its_instant_and_is_then_written_down(
+    runtime: &tokio::runtime::Runtime,
+    database: &mut Database,
+    directory: &Path,
+) {
+    let store = runtime.block_on(seed(database, directory));
+    let node = start(config(database, directory));
+    let soon = now() + 3;
+    let at = |now| {
+        verdict(
+            &node,
+            &AccessRequest {
+                now,
+                ..pap("alice", "")
+            },
+        )
+    };
+    let plan = |id: &str, at: i64, status| isp_core::store::PlannedChange {
+        id: id.to_owned(),
+        tenant_id: "t".to_owned(),
+        subscriber_id: "id-of-alice".to_owned(),
+        at,
+        change: isp_core::policy::schedule::Change::Status(status),
+        note: None,
+        created_at: 0,
+        created_by: None,
+        applied_at: None,
+    };
+    let changes = [
+        plan("a", soon, Status::Suspended),
+        plan("b", soon + 86_400, Status::Active),
+    ];
+    runtime.block_on(store.schedule_add(&changes)).unwrap();
+    eventually("the plan", PROMISE, || at(soon) == Err(Reason::Suspended));
+    assert_eq!(at(soon - 1), Ok(None));
+    assert_eq!(at(soon + 86_399), Err(Reason::Suspended));
+    assert_eq!(at(soon + 86_400), Ok(None));
+    let status = || {
+        let alice = runtime.block_on(store.subscriber_get("t", "alice")).unwrap().unwrap();
+        alice.status
+    };
+    eventually("the row", Duration::from_secs(15), || status() == Status::Suspended);
+    assert_eq!(at(soon + 86_400), Ok(None), "what is still planned stays");
+    node.shutdown(PROMISE);
+}

@@ -1,0 +1,178 @@
+//! Why a subscriber is let in or not: every rule of the decision, told.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use isp_core::dictionary::AnyAttribute;
+use isp_core::nas::Nas;
+use isp_core::password::AuthMethod;
+use isp_core::policy::binding::Packet;
+use isp_core::policy::reply::{ReplyItem, Value};
+use isp_core::policy::vendor::VendorSet;
+use isp_core::policy::{self, SubscriberFacts, Told};
+use isp_core::snapshot::{Asked, SnapshotBuilder};
+use serde::Serialize;
+
+use super::{nas, subscriber};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::field::parse;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Username or id
+    user: String,
+    /// The NAS it comes by: address, short name or id
+    #[arg(long)]
+    nas: Option<String>,
+    /// When [default: now]
+    #[arg(long, value_name = "WHEN", value_parser = parse::moment)]
+    at: Option<i64>,
+    /// pap, chap, mschap or none
+    #[arg(long, default_value = "pap", value_parser = method)]
+    method: AuthMethod,
+    /// NAS-Identifier in the packet
+    #[arg(long, value_name = "TEXT")]
+    nas_identifier: Option<String>,
+    /// NAS-Port-Id in the packet
+    #[arg(long, value_name = "TEXT")]
+    nas_port_id: Option<String>,
+    /// Calling-Station-Id in the packet
+    #[arg(long, value_name = "TEXT")]
+    calling_station_id: Option<String>,
+    /// Agent-Circuit-Id in the packet, as text or as 0x...
+    #[arg(long, value_name = "TEXT")]
+    circuit_id: Option<String>,
+    /// Agent-Remote-Id in the packet, as text or as 0x...
+    #[arg(long, value_name = "TEXT")]
+    remote_id: Option<String>,
+}
+
+fn method(word: &str) -> std::result::Result<AuthMethod, String> {
+    match word {
+        "pap" => Ok(AuthMethod::Pap),
+        "chap" => Ok(AuthMethod::Chap),
+        "mschap" => Ok(AuthMethod::MsChap),
+        "none" => Ok(AuthMethod::None),
+        _ => Err("expected pap, chap, mschap or none".to_owned()),
+    }
+}
+
+#[derive(Serialize)]
+struct View {
+    username: String,
+    at: i64,
+    /// `accept`, `restricted` or `reject`.
+    verdict: &'static str,
+    why: Option<String>,
+    rules: Vec<Told>,
+    reply: Vec<Item>,
+    /// How many rows the server goes by besides, which only it can evaluate.
+    check_rows: usize,
+    reply_rows: usize,
+}
+
+#[derive(Serialize)]
+struct Item {
+    attribute: String,
+    value: String,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
+    let (store, tenant) = context.store_and_tenant().await?;
+    let subscriber = subscriber::find(store, &tenant, &args.user).await?;
+    let nas = match &args.nas {
+        Some(name) => Some(nas::find_nas(store, &tenant, name).await?),
+        None => None,
+    };
+    let vendors = VendorSet::shipped().map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        Error::Refused(faults.join("; "))
+    })?;
+    let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), Arc::new(vendors));
+    store.load_catalog(&mut builder).await?;
+    store
+        .load_subscribers(std::slice::from_ref(&subscriber.id), &mut builder)
+        .await?;
+    let (snapshot, _) = builder.finish();
+    let view = snapshot.view();
+    let source = nas.as_ref().and_then(address);
+    let found = view.find(source, Some(&tenant.id), &subscriber.username).map_err(|_| {
+        Error::Refused(format!(
+            "subscriber {:?} is deleted, or cannot be packed",
+            subscriber.username
+        ))
+    })?;
+    let entry = found.entry().map_err(|why| Error::Refused(why.to_string()))?;
+
+    let now = args.at.unwrap_or_else(now);
+    let [circuit_id, remote_id] =
+        [&args.circuit_id, &args.remote_id].map(|text| text.as_deref().map(policy::binding::octets_of));
+    let packet = Packet {
+        nas_identifier: args.nas_identifier.as_deref().map(str::as_bytes),
+        nas_addresses: [source, None],
+        nas_port_id: args.nas_port_id.as_deref().map(str::as_bytes),
+        nas_port: args.nas_port_id.as_deref().and_then(|port| port.parse().ok()),
+        calling_station_id: args.calling_station_id.as_deref().map(str::as_bytes),
+        circuit_id: circuit_id.as_deref(),
+        remote_id: remote_id.as_deref(),
+    };
+    let standing = entry.standing(now);
+    let facts = SubscriberFacts {
+        status: standing.status,
+        ..entry.facts
+    };
+    let asked = Asked {
+        method: args.method,
+        packet,
+        now,
+    };
+    let facts = found.facts(&entry, &facts, &standing, asked);
+    let (verdict, why, reply) = match (policy::decide(&facts), entry.fault) {
+        (Ok(_), Some(fault)) => ("reject", Some(format!("bad_attribute: {fault}")), Vec::new()),
+        (Ok(decision), None) => {
+            let why = decision.restricted.as_ref().map(ToString::to_string);
+            let verdict = if why.is_some() { "restricted" } else { "accept" };
+            (verdict, why, decision.reply.iter().map(item).collect())
+        }
+        (Err(refusal), _) => ("reject", Some(refusal.to_string()), Vec::new()),
+    };
+    context.output.record(&View {
+        username: subscriber.username.clone(),
+        at: now,
+        verdict,
+        why,
+        rules: policy::explain(&facts),
+        reply,
+        check_rows: entry.checks.len(),
+        reply_rows: entry.replies.len(),
+    })
+}
+
+fn address(nas: &Nas) -> Option<IpAddr> {
+    let host = nas.nasname.split('/').next()?;
+    host.parse().ok()
+}
+
+fn item(item: &ReplyItem<'_>) -> Item {
+    let name = item.attribute.name();
+    Item {
+        attribute: match item.tag {
+            0 => name.to_owned(),
+            tag => format!("{name}:{tag}"),
+        },
+        value: match &item.value {
+            Value::Text(text) => text.to_string(),
+            Value::Integer(number) => number.to_string(),
+            Value::Ipv4(address) => address.to_string(),
+            Value::Ipv6(address) => address.to_string(),
+            Value::Ipv6Prefix(prefix) => prefix.to_string(),
+        },
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

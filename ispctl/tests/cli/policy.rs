@@ -1,0 +1,242 @@
+//! Conditions, network profiles, planned changes, and what is told of a decision.
+
+use serde_json::{Value, json};
+
+use crate::lab::Lab;
+
+crate::on_both_databases!(
+    a_tenant_says_what_becomes_of_whom,
+    network_profiles,
+    planned_changes,
+    a_decision_is_told_rule_by_rule,
+);
+
+fn base(lab: &Lab) {
+    lab.set_up();
+    for (name, rate) in [("fibre", "100M"), ("garden", "256k")] {
+        lab.ctl(&["plan", "add", name, "--download", rate, "--upload", rate])
+            .ok();
+    }
+    lab.ctl(&["subscriber", "add", "alice", "--plan", "fibre", "--status", "active"])
+        .ok();
+}
+
+/// The name of the only tenant.
+fn tenant(lab: &Lab) -> String {
+    lab.ctl(&["tenant", "list", "--json"]).json()[0]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+fn a_tenant_says_what_becomes_of_whom(lab: &Lab) {
+    base(lab);
+    let tenant = tenant(lab);
+    let set =
+        |condition: &str, action: &str| lab.ctl(&["tenant", "condition", "set", &tenant, condition, action, "--json"]);
+    let said = set("suspended", "restrict=garden").json();
+    assert_eq!(said.as_array().unwrap().len(), 8);
+    assert_eq!(
+        said[1],
+        json!({"condition": "suspended", "action": "restrict", "plan": "garden"})
+    );
+    assert_eq!(
+        said[0],
+        json!({"condition": "pending", "action": "reject", "plan": null})
+    );
+    set("suspended", "accept").json();
+    let list = lab.ctl(&["tenant", "condition", "list", &tenant]).ok();
+    assert!(
+        list.lines()
+            .any(|line| line.contains("suspended") && line.contains("accept")),
+        "{list}"
+    );
+    assert!(set("suspended", "restrict=none").fails(3).contains("none"));
+    assert!(set("suspended", "restrict").fails(2).contains("restrict=PLAN"));
+    assert!(set("hungry", "accept").fails(2).contains("outside_hours"));
+}
+
+fn network_profiles(lab: &Lab) {
+    base(lab);
+    assert!(
+        lab.ctl(&["subscriber", "network", "show", "alice"])
+            .fails(3)
+            .contains("network profile")
+    );
+    let made = lab
+        .ctl(&[
+            "subscriber",
+            "network",
+            "set",
+            "alice",
+            "--circuit-id",
+            "OLT1 1/1/3",
+            "--option82-policy",
+            "enforce",
+            "--mac-addresses",
+            "AABB.CC00.1122,02-00-00-00-00-01",
+            "--mac-policy",
+            "log",
+            "--login-time",
+            "Wk0800-1800",
+            "--json",
+        ])
+        .json();
+    assert_eq!(
+        (&made["option82_policy"], &made["mac_policy"]),
+        (&json!("enforce"), &json!("log"))
+    );
+    assert_eq!(made["mac_addresses"].as_str().unwrap().split(',').count(), 2);
+    let again = lab
+        .ctl(&["subscriber", "network", "set", "alice", "--circuit-id", "", "--json"])
+        .json();
+    assert_eq!(
+        (&again["circuit_id"], &again["login_time"]),
+        (&Value::Null, &json!("Wk0800-1800"))
+    );
+    for (field, value, says) in [
+        ("--login-time", "Xx0800", "Xx0800"),
+        ("--mac-policy", "always", "enforce"),
+        ("--mac-addresses", "02:00", "02:00"),
+        ("--service-vlan", "4095", "4094"),
+    ] {
+        let told = lab
+            .ctl(&["subscriber", "network", "set", "alice", field, value])
+            .fails(2);
+        assert!(told.contains(says), "{field}: {told}");
+    }
+    lab.ctl(&["subscriber", "network", "delete", "alice"]).ok();
+    lab.ctl(&["subscriber", "network", "delete", "alice"]).fails(3);
+}
+
+fn planned_changes(lab: &Lab) {
+    base(lab);
+    let made = lab
+        .ctl(&[
+            "subscriber",
+            "schedule",
+            "add",
+            "alice",
+            "--at",
+            "2036-12-01",
+            "--status",
+            "suspended",
+            "--until",
+            "2036-12-15",
+            "--note",
+            "holiday",
+            "--json",
+        ])
+        .json();
+    assert_eq!(made.as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&made[0]["status"], &made[1]["status"]),
+        (&json!("suspended"), &json!("active"))
+    );
+    let plan = lab
+        .ctl(&[
+            "subscriber",
+            "schedule",
+            "add",
+            "alice",
+            "--at",
+            "2036-01-01",
+            "--plan",
+            "garden",
+            "--json",
+        ])
+        .json();
+    assert_eq!(
+        (&plan[0]["plan"], &plan[0]["at"]),
+        (&json!("garden"), &json!(2_082_758_400))
+    );
+    let id = plan[0]["id"].as_str().unwrap();
+    lab.ctl(&["subscriber", "schedule", "delete", "alice", id]).ok();
+    lab.ctl(&["subscriber", "schedule", "delete", "alice", id]).fails(3);
+    assert!(
+        lab.ctl(&["subscriber", "schedule", "list", "alice"])
+            .ok()
+            .contains("holiday")
+    );
+    let add =
+        |more: &[&str]| lab.ctl(&[&["subscriber", "schedule", "add", "alice", "--at", "2036-01-01"], more].concat());
+    add(&[]).fails(2);
+    add(&["--status", "suspended", "--plan", "garden"]).fails(2);
+    assert!(
+        add(&["--status", "suspended", "--until", "2035-01-01"])
+            .fails(2)
+            .contains("--until")
+    );
+}
+
+fn a_decision_is_told_rule_by_rule(lab: &Lab) {
+    base(lab);
+    let tenant = tenant(lab);
+    lab.ctl(&[
+        "nas",
+        "add",
+        "192.0.2.1",
+        "--shortname",
+        "bng1",
+        "--vendor",
+        "mikrotik",
+        "--generate",
+    ])
+    .ok();
+    let told = |more: &[&str]| {
+        lab.ctl(&[&["subscriber", "explain", "alice", "--method", "none", "--json"], more].concat())
+            .json()
+    };
+    let rule = |told: &Value, name: &str| {
+        let rules = told["rules"].as_array().unwrap().clone();
+        rules.into_iter().find(|rule| rule["rule"] == name).unwrap()
+    };
+    let now = told(&["--nas", "bng1"]);
+    assert_eq!(now["verdict"], "accept", "{now}");
+    let limit = json!({"attribute": "Mikrotik-Rate-Limit", "value": "100000k/100000k"});
+    assert!(now["reply"].as_array().unwrap().contains(&limit), "{now}");
+
+    lab.ctl(&[
+        "subscriber",
+        "schedule",
+        "add",
+        "alice",
+        "--at",
+        "2036-12-01",
+        "--status",
+        "suspended",
+    ])
+    .ok();
+    let later = told(&["--at", "2036-12-01"]);
+    assert_eq!(later["verdict"], "reject");
+    assert!(later["why"].as_str().unwrap().starts_with("suspended"), "{later}");
+    assert_eq!(
+        (&rule(&later, "tenant")["verdict"], &rule(&later, "status")["verdict"]),
+        (&json!("pass"), &json!("refuse"))
+    );
+    lab.ctl(&["tenant", "condition", "set", &tenant, "suspended", "restrict=garden"])
+        .ok();
+    let walled = told(&["--at", "2036-12-01", "--nas", "192.0.2.1"]);
+    assert_eq!(walled["verdict"], "restricted");
+    assert!(walled["reply"].to_string().contains("256k/256k"), "{walled}");
+
+    lab.ctl(&[
+        "subscriber",
+        "network",
+        "set",
+        "alice",
+        "--circuit-id",
+        "0xdead",
+        "--option82-policy",
+        "enforce",
+    ])
+    .ok();
+    assert_eq!(told(&["--circuit-id", "0xdead"])["verdict"], "accept");
+    let elsewhere = told(&["--circuit-id", "0xbeef"]);
+    assert!(
+        elsewhere["why"].as_str().unwrap().starts_with("wrong_circuit"),
+        "{elsewhere}"
+    );
+    let text = lab.ctl(&["subscriber", "explain", "alice"]).ok();
+    assert!(text.contains("circuit_id") && text.contains("reject"), "{text}");
+}
