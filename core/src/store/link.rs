@@ -1,6 +1,7 @@
 //! Connections and transactions of either database behind one face.
 
 use futures_util::TryStreamExt as _;
+use serde::Serialize;
 #[cfg(feature = "postgres")]
 use sqlx::{PgConnection, Postgres};
 #[cfg(feature = "sqlite")]
@@ -102,7 +103,50 @@ macro_rules! query {
     }};
 }
 
+/// Rows to write with one statement: SQLite takes them as one JSON array of objects, PostgreSQL as an array for each column.
+pub(super) trait Rows: Serialize + Sized {
+    /// In the order of the statement's parameters.
+    fn columns(rows: &[Self]) -> Vec<Column<'_>>;
+}
+
+/// One column of [`Rows`].
+pub(super) enum Column<'a> {
+    Text(Vec<Option<&'a str>>),
+    Int(Vec<Option<i64>>),
+    Flag(Vec<bool>),
+}
+
 impl Link<'_> {
+    /// Write rows; `last`, if any, is the parameter after theirs. Returns the number of rows affected.
+    pub(super) async fn write<T: Rows>(self, sql: Sql, rows: &[T], last: Option<i64>) -> Result<u64> {
+        Ok(match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(connection) => {
+                let json = serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))?;
+                let mut query = sqlx::query(sql.sqlite).bind(json);
+                if let Some(last) = last {
+                    query = query.bind(last);
+                }
+                query.execute(connection).await?.rows_affected()
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => {
+                let mut query = sqlx::query(sql.postgres);
+                for column in T::columns(rows) {
+                    query = match column {
+                        Column::Text(column) => query.bind(column),
+                        Column::Int(column) => query.bind(column),
+                        Column::Flag(column) => query.bind(column),
+                    };
+                }
+                if let Some(last) = last {
+                    query = query.bind(last);
+                }
+                bounded(query.execute(connection)).await?.rows_affected()
+            }
+        })
+    }
+
     pub(super) async fn all(self, sql: Sql, params: &[Param<'_>]) -> Result<Vec<Row>> {
         match self {
             #[cfg(feature = "sqlite")]

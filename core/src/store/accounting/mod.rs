@@ -3,6 +3,7 @@
 //! How records add up to sessions is [`crate::accounting::session`]; here the sessions of a batch are read, and what
 //! became of them is written together with what their subscribers used.
 
+mod rollup;
 mod row;
 mod statements;
 
@@ -15,14 +16,14 @@ use serde::Serialize;
 use tracing::warn;
 
 use super::error::Attempt as _;
-use super::link::Tx;
+use super::link::{Rows, Tx};
 use super::records::storable;
 use super::sql::{Columns, Sql, params};
 use super::{Result, Store, claims, quotas};
 use crate::accounting::session::{Session, Sessions, event_time};
 use crate::accounting::usage::{Book, Used};
 use crate::accounting::{AccountingRecord, AcctStatusType};
-use row::{Close, Progress, Row, time};
+use row::{Close, Progress, Row};
 #[cfg(test)]
 pub(super) use statements::STATEMENTS;
 
@@ -173,7 +174,7 @@ impl Batch {
         write(tx, statements::WRITE_OPEN, &open, None).await?;
         write(tx, statements::WRITE_CLOSED, &closed, Some(since)).await?;
         write(tx, statements::INSERT, &new, None).await?;
-        enter(tx, &book).await?;
+        rollup::enter(tx, &book).await?;
         let metered = metered(&book, &tenants);
         quotas::assess_use(tx, Timestamp::now().as_second(), &metered).await
     }
@@ -191,15 +192,11 @@ fn counted(before: &Session, after: &Session) -> bool {
 
 /// Every row is there: it was read in this transaction, in its turn. Unless another program wrote meanwhile, and then
 /// all is to be read anew.
-async fn write<T: Serialize>(tx: &mut Tx, statement: Sql, rows: &[T], since: Option<i64>) -> Database<()> {
+async fn write<T: Rows>(tx: &mut Tx, statement: Sql, rows: &[T], since: Option<i64>) -> Database<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let json = json(&rows)?;
-    let written = match since {
-        Some(since) => tx.link().execute(statement, params![&json, since]).await?,
-        None => tx.link().execute(statement, params![&json]).await?,
-    };
+    let written = tx.link().write(statement, rows, since).await?;
     if usize::try_from(written).is_ok_and(|written| written == rows.len()) {
         return Ok(());
     }
@@ -211,7 +208,7 @@ async fn write<T: Serialize>(tx: &mut Tx, statement: Sql, rows: &[T], since: Opt
 async fn make_months(tx: &mut Tx, stops: &BTreeSet<i64>) -> Database<()> {
     let months: BTreeMap<String, i64> = stops
         .iter()
-        .filter_map(|at| Some((time(*at)?.strftime("%Y-%m").to_string(), *at)))
+        .filter_map(|at| Some((Timestamp::from_second(*at).ok()?.strftime("%Y-%m").to_string(), *at)))
         .collect();
     if months.is_empty() {
         return Ok(());
@@ -269,84 +266,6 @@ fn metered<'a>(book: &'a Book, tenants: &HashMap<String, Rules>) -> Vec<&'a str>
         .filter(|(_, total)| total.used != Used::default() && total.tenant_id.as_ref().is_some_and(has_quotas))
         .map(|(subscriber, _)| subscriber.as_str())
         .collect()
-}
-
-#[derive(Serialize)]
-struct Hour<'a> {
-    subscriber_id: &'a str,
-    tenant_id: Option<&'a str>,
-    hour: Option<Timestamp>,
-    upload_octets: u64,
-    download_octets: u64,
-    seconds: u64,
-}
-
-#[derive(Serialize)]
-struct Day<'a> {
-    subscriber_id: &'a str,
-    tenant_id: Option<&'a str>,
-    day: &'a str,
-    upload_octets: u64,
-    download_octets: u64,
-    seconds: u64,
-}
-
-#[derive(Serialize)]
-struct Total<'a> {
-    subscriber_id: &'a str,
-    sessions: u32,
-    upload_octets: u64,
-    download_octets: u64,
-    last: Option<Timestamp>,
-}
-
-async fn enter(tx: &mut Tx, book: &Book) -> Database<()> {
-    let tenant = |subscriber: &str| book.totals.get(subscriber).and_then(|total| total.tenant_id.as_deref());
-    let hours: Vec<_> = book
-        .hourly
-        .iter()
-        .map(|((subscriber_id, hour), used)| Hour {
-            subscriber_id,
-            tenant_id: tenant(subscriber_id),
-            hour: time(*hour),
-            upload_octets: used.upload_octets,
-            download_octets: used.download_octets,
-            seconds: used.seconds,
-        })
-        .collect();
-    write(tx, statements::ADD_HOURLY, &hours, None).await?;
-    let days: Vec<_> = book
-        .daily
-        .iter()
-        .map(|((subscriber_id, day), used)| Day {
-            subscriber_id,
-            tenant_id: tenant(subscriber_id),
-            day,
-            upload_octets: used.upload_octets,
-            download_octets: used.download_octets,
-            seconds: used.seconds,
-        })
-        .collect();
-    write(tx, statements::ADD_DAILY, &days, None).await?;
-    let totals: Vec<_> = book
-        .totals
-        .iter()
-        .map(|(subscriber_id, total)| Total {
-            subscriber_id,
-            sessions: total.sessions,
-            upload_octets: total.used.upload_octets,
-            download_octets: total.used.download_octets,
-            last: time(total.last_online),
-        })
-        .collect();
-    if totals.is_empty() {
-        return Ok(());
-    }
-    // A subscriber that is gone has no row to add to.
-    tx.link()
-        .execute(statements::ADD_TOTALS, params![&json(&totals)?])
-        .await
-        .map(drop)
 }
 
 fn json<T: Serialize>(rows: &T) -> Database<String> {

@@ -1,20 +1,18 @@
 //! A session as the database takes and gives it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use ipnet::Ipv6Net;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::accounting::device::mac;
 use crate::accounting::octets::{Octets, Trail};
 use crate::accounting::session::{Details, Session, Stop};
+use crate::store::link::{Column, Rows};
 use crate::store::records::{opt_storable, storable};
 use crate::store::sql::{Columns, Row as DatabaseRow};
 
-/// RFC 3339, which both databases read.
-pub(super) fn time(at: i64) -> Option<Timestamp> {
-    Timestamp::from_second(at).ok()
+/// Unix seconds, as far as both databases have a date for them.
+pub(super) fn time(at: i64) -> Option<i64> {
+    Timestamp::from_second(at).ok().map(Timestamp::as_second)
 }
 
 /// SQL has no unsigned 64-bit integer.
@@ -32,8 +30,8 @@ fn trail(octets: &Octets) -> Option<String> {
 #[derive(Serialize)]
 pub(super) struct Progress {
     radacctid: Option<i64>,
-    acctupdatetime: Option<Timestamp>,
-    heard_at: Option<Timestamp>,
+    acctupdatetime: Option<i64>,
+    heard_at: Option<i64>,
     acctinterval: Option<i64>,
     acctsessiontime: i64,
     acctinputoctets: i64,
@@ -63,7 +61,7 @@ impl From<&Session> for Progress {
 pub(super) struct Close {
     #[serde(flatten)]
     progress: Progress,
-    acctstoptime: Option<Timestamp>,
+    acctstoptime: Option<i64>,
     stop_inferred: bool,
     acctterminatecause: Option<String>,
     connectinfo_stop: Option<String>,
@@ -91,8 +89,8 @@ pub(super) struct Row<'a> {
     acctuniqueid: String,
     tenant_id: Option<&'a str>,
     subscriber_id: Option<&'a str>,
-    nasipaddress: IpAddr,
-    acctstarttime: Option<Timestamp>,
+    nasipaddress: String,
+    acctstarttime: Option<i64>,
     start_reported: bool,
     connectinfo_start: Option<String>,
     username: Option<String>,
@@ -105,11 +103,11 @@ pub(super) struct Row<'a> {
     calling_mac: Option<String>,
     servicetype: Option<String>,
     framedprotocol: Option<String>,
-    framedipaddress: Option<Ipv4Addr>,
-    framedipv6address: Option<Ipv6Addr>,
-    framedipv6prefix: Option<Ipv6Net>,
+    framedipaddress: Option<String>,
+    framedipv6address: Option<String>,
+    framedipv6prefix: Option<String>,
     framedinterfaceid: Option<String>,
-    delegatedipv6prefix: Option<Ipv6Net>,
+    delegatedipv6prefix: Option<String>,
     class: Option<String>,
     acctmultisessionid: Option<String>,
 }
@@ -124,7 +122,7 @@ impl<'a> From<&'a Session> for Row<'a> {
             acctuniqueid: storable(&session.acct_unique_id),
             tenant_id: session.tenant_id.as_deref(),
             subscriber_id: session.subscriber_id.as_deref(),
-            nasipaddress: session.nas_ip_address,
+            nasipaddress: session.nas_ip_address.to_string(),
             acctstarttime: time(session.start),
             start_reported: session.start_reported,
             connectinfo_start: text(&session.connect_info_start),
@@ -138,14 +136,101 @@ impl<'a> From<&'a Session> for Row<'a> {
             calling_mac: details.calling_station_id.as_deref().and_then(mac),
             servicetype: text(&details.service_type),
             framedprotocol: text(&details.framed_protocol),
-            framedipaddress: details.framed_ip_address,
-            framedipv6address: details.framed_ipv6_address,
-            framedipv6prefix: details.framed_ipv6_prefix,
+            framedipaddress: details.framed_ip_address.as_ref().map(ToString::to_string),
+            framedipv6address: details.framed_ipv6_address.as_ref().map(ToString::to_string),
+            framedipv6prefix: details.framed_ipv6_prefix.as_ref().map(ToString::to_string),
             framedinterfaceid: text(&details.framed_interface_id),
-            delegatedipv6prefix: details.delegated_ipv6_prefix,
+            delegatedipv6prefix: details.delegated_ipv6_prefix.as_ref().map(ToString::to_string),
             class: text(&details.class),
             acctmultisessionid: text(&details.multi_session_id),
         }
+    }
+}
+
+/// A column of rows.
+pub(super) fn text<'a, T>(rows: &'a [T], of: impl Fn(&'a T) -> Option<&'a str>) -> Column<'a> {
+    Column::Text(rows.iter().map(of).collect())
+}
+
+pub(super) fn int<'a, T>(rows: &'a [T], of: impl Fn(&'a T) -> Option<i64>) -> Column<'a> {
+    Column::Int(rows.iter().map(of).collect())
+}
+
+fn flag<'a, T>(rows: &'a [T], of: impl Fn(&'a T) -> bool) -> Column<'a> {
+    Column::Flag(rows.iter().map(of).collect())
+}
+
+fn progress<T>(rows: &[T], of: impl Fn(&T) -> &Progress) -> Vec<Column<'_>> {
+    vec![
+        int(rows, |row| of(row).radacctid),
+        int(rows, |row| of(row).acctupdatetime),
+        int(rows, |row| of(row).heard_at),
+        int(rows, |row| of(row).acctinterval),
+        int(rows, |row| Some(of(row).acctsessiontime)),
+        int(rows, |row| Some(of(row).acctinputoctets)),
+        int(rows, |row| Some(of(row).acctoutputoctets)),
+        flag(rows, |row| of(row).gigawords),
+        text(rows, |row| of(row).octet_trail.as_deref()),
+    ]
+}
+
+fn close<T>(rows: &[T], of: impl Fn(&T) -> &Close) -> Vec<Column<'_>> {
+    let mut columns = progress(rows, |row| &of(row).progress);
+    columns.extend([
+        int(rows, |row| of(row).acctstoptime),
+        flag(rows, |row| of(row).stop_inferred),
+        text(rows, |row| of(row).acctterminatecause.as_deref()),
+        text(rows, |row| of(row).connectinfo_stop.as_deref()),
+    ]);
+    columns
+}
+
+impl Rows for Progress {
+    fn columns(rows: &[Self]) -> Vec<Column<'_>> {
+        progress(rows, |row| row)
+    }
+}
+
+impl Rows for Close {
+    fn columns(rows: &[Self]) -> Vec<Column<'_>> {
+        close(rows, |row| row)
+    }
+}
+
+impl Rows for Row<'_> {
+    fn columns(rows: &[Self]) -> Vec<Column<'_>> {
+        let mut columns = close(rows, |row| &row.close);
+        columns.extend([
+            text(rows, |row| Some(&row.acctsessionid)),
+            text(rows, |row| Some(&row.acctuniqueid)),
+            text(rows, |row| row.tenant_id),
+            text(rows, |row| row.subscriber_id),
+            text(rows, |row| Some(&row.nasipaddress)),
+            int(rows, |row| row.acctstarttime),
+            flag(rows, |row| row.start_reported),
+        ]);
+        let rest: [fn(&Self) -> &Option<String>; 18] = [
+            |row| &row.connectinfo_start,
+            |row| &row.username,
+            |row| &row.realm,
+            |row| &row.nasportid,
+            |row| &row.nasporttype,
+            |row| &row.acctauthentic,
+            |row| &row.calledstationid,
+            |row| &row.callingstationid,
+            |row| &row.calling_mac,
+            |row| &row.servicetype,
+            |row| &row.framedprotocol,
+            |row| &row.framedipaddress,
+            |row| &row.framedipv6address,
+            |row| &row.framedipv6prefix,
+            |row| &row.framedinterfaceid,
+            |row| &row.delegatedipv6prefix,
+            |row| &row.class,
+            |row| &row.acctmultisessionid,
+        ];
+        columns.extend(rest.into_iter().map(|of| text(rows, move |row| of(row).as_deref())));
+        columns
     }
 }
 

@@ -1,4 +1,4 @@
-//! The statements that read and write sessions and roll-ups. Rows come as one JSON array, named as the columns are.
+//! The statements that read and write sessions and roll-ups. What is written comes as [`crate::store::link::Rows`].
 
 use crate::store::sql::statements;
 
@@ -37,7 +37,7 @@ macro_rules! close {
 macro_rules! sqlite_rows {
     (plain: $($plain:literal)+, times: $($time:literal)*) => {
         concat!("(SELECT NULL"
-            $(, ", value ->> '", $plain, "' AS ", $plain)+ $(, ", datetime(value ->> '", $time, "') AS ", $time)*,
+            $(, ", value ->> '", $plain, "' AS ", $plain)+ $(, ", datetime(value ->> '", $time, "', 'unixepoch') AS ", $time)*,
             " FROM json_each($1)) AS r ")
     };
     (radacct) => {
@@ -97,9 +97,70 @@ macro_rules! add_usage {
     };
 }
 
+/// A column of [`postgres_rows`]: the type of its array, and its value.
+macro_rules! postgres_column {
+    (type int) => {
+        "::bigint[]"
+    };
+    (type time) => {
+        "::bigint[]"
+    };
+    (type flag) => {
+        "::boolean[]"
+    };
+    (type $text:ident) => {
+        "::text[]"
+    };
+    (value time, $column:literal) => {
+        concat!("to_timestamp(a.", $column, ")")
+    };
+    (value inet, $column:literal) => {
+        concat!("a.", $column, "::inet")
+    };
+    (value date, $column:literal) => {
+        concat!("a.", $column, "::date")
+    };
+    (value $plain:ident, $column:literal) => {
+        concat!("a.", $column)
+    };
+}
+
+/// Columns, each with its type and parameter.
 macro_rules! postgres_rows {
-    ($table:literal) => {
-        concat!("json_populate_recordset(NULL::", $table, ", $1::json) AS r ")
+    ($first:literal $first_type:ident $first_param:literal $($column:literal $type:ident $param:literal)+) => {
+        concat!("(SELECT ", postgres_column!(value $first_type, $first), " AS ", $first,
+            $(", ", postgres_column!(value $type, $column), " AS ", $column,)+
+            " FROM unnest(", $first_param, postgres_column!(type $first_type),
+            $(", ", $param, postgres_column!(type $type),)+
+            ") AS a (", $first $(, ", ", $column)+, ")) AS r ")
+    };
+    (progress) => {
+        postgres_rows!("radacctid" int "$1" "acctupdatetime" time "$2" "heard_at" time "$3" "acctinterval" int "$4"
+            "acctsessiontime" int "$5" "acctinputoctets" int "$6" "acctoutputoctets" int "$7" "gigawords" flag "$8"
+            "octet_trail" text "$9")
+    };
+    (close) => {
+        postgres_rows!("radacctid" int "$1" "acctupdatetime" time "$2" "heard_at" time "$3" "acctinterval" int "$4"
+            "acctsessiontime" int "$5" "acctinputoctets" int "$6" "acctoutputoctets" int "$7" "gigawords" flag "$8"
+            "octet_trail" text "$9" "acctstoptime" time "$10" "stop_inferred" flag "$11"
+            "acctterminatecause" text "$12" "connectinfo_stop" text "$13")
+    };
+    (radacct) => {
+        postgres_rows!("radacctid" int "$1" "acctupdatetime" time "$2" "heard_at" time "$3" "acctinterval" int "$4"
+            "acctsessiontime" int "$5" "acctinputoctets" int "$6" "acctoutputoctets" int "$7" "gigawords" flag "$8"
+            "octet_trail" text "$9" "acctstoptime" time "$10" "stop_inferred" flag "$11"
+            "acctterminatecause" text "$12" "connectinfo_stop" text "$13" "acctsessionid" text "$14"
+            "acctuniqueid" text "$15" "tenant_id" text "$16" "subscriber_id" text "$17" "nasipaddress" inet "$18"
+            "acctstarttime" time "$19" "start_reported" flag "$20" "connectinfo_start" text "$21" "username" text "$22"
+            "realm" text "$23" "nasportid" text "$24" "nasporttype" text "$25" "acctauthentic" text "$26"
+            "calledstationid" text "$27" "callingstationid" text "$28" "calling_mac" text "$29" "servicetype" text "$30"
+            "framedprotocol" text "$31" "framedipaddress" inet "$32" "framedipv6address" inet "$33"
+            "framedipv6prefix" inet "$34" "framedinterfaceid" text "$35" "delegatedipv6prefix" inet "$36"
+            "class" text "$37" "acctmultisessionid" text "$38")
+    };
+    (usage: $period:literal $type:ident) => {
+        postgres_rows!("subscriber_id" text "$1" "tenant_id" text "$2" $period $type "$3" "upload_octets" int "$4"
+            "download_octets" int "$5" "seconds" int "$6")
     };
 }
 
@@ -143,7 +204,7 @@ statements! {
             plain: "radacctid" "acctinterval" "acctsessiontime" "acctinputoctets" "acctoutputoctets" "gigawords"
                 "octet_trail",
             times: "acctupdatetime" "heard_at"), "radacct.acctstoptime IS NULL"),
-        postgres: update!(progress!(""), progress!("r."), postgres_rows!("radacct"), "radacct.acctstoptime IS NULL"),
+        postgres: update!(progress!(""), progress!("r."), postgres_rows!(progress), "radacct.acctstoptime IS NULL"),
     }
     /// Not [`WRITE_OPEN`]: SQLite writes every index anew that has a column in the list.
     CLOSE {
@@ -151,23 +212,23 @@ statements! {
             plain: "radacctid" "acctinterval" "acctsessiontime" "acctinputoctets" "acctoutputoctets" "gigawords"
                 "octet_trail" "stop_inferred" "acctterminatecause" "connectinfo_stop",
             times: "acctupdatetime" "heard_at" "acctstoptime"), "radacct.acctstoptime IS NULL"),
-        postgres: update!(close!(""), close!("r."), postgres_rows!("radacct"), "radacct.acctstoptime IS NULL"),
+        postgres: update!(close!(""), close!("r."), postgres_rows!(close), "radacct.acctstoptime IS NULL"),
     }
     WRITE_OPEN {
         sqlite: update!(stored!(""), stored!("r."), sqlite_rows!(radacct), "radacct.acctstoptime IS NULL"),
-        postgres: update!(stored!(""), stored!("r."), postgres_rows!("radacct"), "radacct.acctstoptime IS NULL"),
+        postgres: update!(stored!(""), stored!("r."), postgres_rows!(radacct), "radacct.acctstoptime IS NULL"),
     }
-    /// `$2`: as of [`READ`], so that only the months in question are looked at.
+    /// The last parameter: as of [`READ`], so that only the months in question are looked at.
     WRITE_CLOSED {
         sqlite: update!(stored!(""), stored!("r."), sqlite_rows!(radacct),
             "radacct.acctstoptime >= datetime($2, 'unixepoch')"),
-        postgres: update!(stored!(""), stored!("r."), postgres_rows!("radacct"),
-            "radacct.acctstoptime >= to_timestamp($2)"),
+        postgres: update!(stored!(""), stored!("r."), postgres_rows!(radacct),
+            "radacct.acctstoptime >= to_timestamp($39)"),
     }
     INSERT {
         sqlite: concat!("INSERT INTO radacct (", stored!(""), ") SELECT ", stored!("r."), " FROM ", sqlite_rows!(radacct)),
         postgres: concat!("INSERT INTO radacct (", stored!(""), ") SELECT ", stored!("r."), " FROM ",
-            postgres_rows!("radacct")),
+            postgres_rows!(radacct)),
     }
     /// The months that the stop times are in.
     MONTHS {
@@ -177,12 +238,12 @@ statements! {
     ADD_HOURLY {
         sqlite: add_usage!("usage_hourly", "hour", sqlite_rows!(
             plain: "subscriber_id" "tenant_id" "upload_octets" "download_octets" "seconds", times: "hour")),
-        postgres: add_usage!("usage_hourly", "hour", postgres_rows!("usage_hourly")),
+        postgres: add_usage!("usage_hourly", "hour", postgres_rows!(usage: "hour" time)),
     }
     ADD_DAILY {
         sqlite: add_usage!("usage_daily", "day", sqlite_rows!(
             plain: "subscriber_id" "tenant_id" "day" "upload_octets" "download_octets" "seconds", times:)),
-        postgres: add_usage!("usage_daily", "day", postgres_rows!("usage_daily")),
+        postgres: add_usage!("usage_daily", "day", postgres_rows!(usage: "day" date)),
     }
     ADD_TOTALS {
         sqlite: concat!("UPDATE subscribers SET total_sessions = total_sessions + r.sessions,
@@ -192,13 +253,13 @@ statements! {
             FROM ", sqlite_rows!(
                 plain: "subscriber_id" "sessions" "upload_octets" "download_octets", times: "last"),
             "WHERE subscribers.id = r.subscriber_id"),
-        postgres: "UPDATE subscribers SET total_sessions = total_sessions + r.sessions,
+        postgres: concat!("UPDATE subscribers SET total_sessions = total_sessions + r.sessions,
                 total_upload_bytes = total_upload_bytes + r.upload_octets,
                 total_download_bytes = total_download_bytes + r.download_octets,
                 last_online = greatest(last_online, r.last)
-            FROM json_to_recordset($1::json) AS r (subscriber_id text, sessions bigint, upload_octets bigint,
-                download_octets bigint, last timestamptz)
-            WHERE subscribers.id = r.subscriber_id",
+            FROM ", postgres_rows!("subscriber_id" text "$1" "sessions" int "$2" "upload_octets" int "$3"
+                "download_octets" int "$4" "last" time "$5"),
+            "WHERE subscribers.id = r.subscriber_id"),
     }
     TENANTS {
         both: "SELECT id, timezone, EXISTS (SELECT 1 FROM plan_quotas q WHERE q.tenant_id = tenants.id) FROM tenants",
