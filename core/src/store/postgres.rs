@@ -42,7 +42,9 @@ impl PgStore {
     pub(super) async fn connect(url: &str, connections: u32) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)
             .map_err(|error| StoreError::Url(error.to_string()))?
-            .options([("statement_timeout", STATEMENT_TIMEOUT)])
+            // No statement here is worth compiling, and planner settings that steer clear of sequential scans make the
+            // ones that are left look as if they were.
+            .options([("statement_timeout", STATEMENT_TIMEOUT), ("jit", "off")])
             .disable_statement_logging();
         // What such a URL calls the database holds the password, and every message would show it.
         if options.get_database().is_some_and(|name| name.contains(['@', ':'])) {
