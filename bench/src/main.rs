@@ -99,6 +99,12 @@ struct AccountingArgs {
     /// The server program
     #[arg(long, env = "FREERADIUS", default_value = "freeradius")]
     freeradius: PathBuf,
+    /// Contenders to measure
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = accounting::Kind::ALL)]
+    only: Vec<accounting::Kind>,
+    /// Packets per second of the sustained run [default: four times what stock `sql` takes on PostgreSQL]
+    #[arg(long)]
+    sustained: Option<f64>,
     /// Lines that report [default: 20000; quick: 500]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(LARGEST)))]
     lines: Option<u32>,
@@ -246,6 +252,8 @@ fn compare_accounting(args: &AccountingArgs) -> Result<ExitCode> {
     let report = accounting::run(&accounting::Options {
         freeradius: args.freeradius.clone(),
         module: built_module(args.module.as_deref())?,
+        only: args.only.clone(),
+        sustained: args.sustained,
         lines: args.lines.unwrap_or(lines),
         rounds: args.rounds.unwrap_or(rounds),
         threads: args.threads,

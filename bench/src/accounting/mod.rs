@@ -28,9 +28,9 @@ const KEPT_UP_WITHIN: Duration = Duration::from_secs(1);
 /// Sustained load on PostgreSQL, as a multiple of what stock `sql` takes.
 const SUSTAINED: f64 = 4.0;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-enum Kind {
+pub(crate) enum Kind {
     /// Answers, stores nothing.
     Nothing,
     RustPostgres,
@@ -40,7 +40,7 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Nothing,
         Self::RustPostgres,
         Self::SqlPostgres,
@@ -63,6 +63,9 @@ impl Kind {
 pub(crate) struct Options {
     pub(crate) freeradius: PathBuf,
     pub(crate) module: PathBuf,
+    pub(crate) only: Vec<Kind>,
+    /// Packets per second of the sustained run, if it is not to be a multiple of what stock `sql` takes.
+    pub(crate) sustained: Option<f64>,
     /// Lines of the base that report.
     pub(crate) lines: u32,
     pub(crate) rounds: u32,
@@ -149,7 +152,7 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     if !stock_sql::readable() {
         eprintln!("  without stock sql: the server's own configuration cannot be read by this user");
     }
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| options.only.contains(kind)) {
         if matches!(kind, Kind::SqlPostgres | Kind::SqlSqlite) && !stock_sql::readable() {
             continue;
         }
@@ -187,9 +190,9 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         });
     }
     let stock = rate(&series, Kind::SqlPostgres);
-    let sustained_rate = SUSTAINED * stock;
+    let sustained_rate = options.sustained.unwrap_or(SUSTAINED * stock);
     let sustained = match entries.iter_mut().find(|entry| entry.kind == Kind::RustPostgres) {
-        Some(entry) if stock > 0.0 => {
+        Some(entry) if sustained_rate > 0.0 => {
             let options = Options {
                 duration: options.duration * 3,
                 ..options.clone()

@@ -25,7 +25,7 @@ impl Report {
         let ratio = |name, ours: f64, theirs: f64, least: f64| {
             let got = ours / theirs;
             // Nothing is said of what was not measured.
-            got.is_finite().then(|| Target {
+            (ours > 0.0 && theirs > 0.0).then(|| Target {
                 name,
                 got,
                 wanted: format!(">= {least}"),
