@@ -22,6 +22,7 @@ mod clock;
 #[cfg(feature = "coa")]
 pub mod coa;
 pub mod dictionary;
+pub mod group;
 pub mod nas;
 #[cfg(feature = "netbox")]
 pub mod netbox;

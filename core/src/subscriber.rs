@@ -172,6 +172,17 @@ pub struct RawRow<'a> {
     pub value: &'a str,
 }
 
+impl<'a> From<&'a AttributeRow> for RawRow<'a> {
+    fn from(row: &'a AttributeRow) -> Self {
+        Self {
+            id: row.id,
+            attribute: &row.attribute,
+            op: &row.op,
+            value: &row.value,
+        }
+    }
+}
+
 /// The tier that use of a quota has put a subscriber into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriberTier {
@@ -215,4 +226,6 @@ pub struct SubscriberRecord {
     pub schedule: Vec<Scheduled<String>>,
     pub checks: Vec<AttributeRow>,
     pub replies: Vec<AttributeRow>,
+    /// Names of its groups, in the order they are looked at.
+    pub groups: Vec<String>,
 }

@@ -26,6 +26,8 @@ mod feed_hazards;
 mod fleet;
 #[path = "store/foreign_writers.rs"]
 mod foreign_writers;
+#[path = "store/groups.rs"]
+mod groups;
 #[path = "store/hazards.rs"]
 mod hazards;
 #[path = "store/import.rs"]

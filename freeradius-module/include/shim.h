@@ -111,6 +111,8 @@ bool		rlm_rust_pairs_find_nth(REQUEST *request, pair_lists_t list, DICT_ATTR con
 bool		rlm_rust_pairs_put(REQUEST *request, pair_lists_t list, rlm_rust_item_t const items[], size_t count);
 bool		rlm_rust_pairs_append_row(TALLOC_CTX *ctx, VALUE_PAIR **list, char const *attribute, char const *op,
 					  char const *value);
+uint32_t	rlm_rust_pairs_integer(VALUE_PAIR *list, DICT_ATTR const *da, uint32_t otherwise);
+bool		rlm_rust_reply_fits(REQUEST *request, size_t room);
 
 /*
  *  Expansions

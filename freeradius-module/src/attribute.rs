@@ -46,6 +46,7 @@ names! {
     EapMessage = "EAP-Message",
     CleartextPassword = "Cleartext-Password",
     NtPassword = "NT-Password",
+    FallThrough = "Fall-Through",
     AuthType = "Auth-Type",
     ModuleFailureMessage = "Module-Failure-Message",
     RejectReason = "Rust-Reject-Reason",

@@ -3,7 +3,7 @@
 //! | layer | modules | knows |
 //! |-------|---------|-------|
 //! | boundary | `server` | C: pointers, the host's structures, its log. The only unsafe code |
-//! | conversion | [`attribute`], [`config`], [`vendors`], [`rcode`], [`log`], [`guard`] | the host's words, no pointers |
+//! | conversion | [`attribute`], [`expansion`], [`config`], [`vendors`], [`rcode`], [`log`], [`guard`] | the host's words, no pointers |
 //! | hooks | [`hooks`] | what happens to a request; a [`hooks::Request`] can be faked |
 //!
 //! What is decided, and how it is stored, is `isp_core`'s. The rules the boundary relies on are in `SAFETY.md`.
@@ -26,6 +26,7 @@ compile_error!("a panic must unwind to the guard at the C boundary: build with p
 
 pub mod attribute;
 pub mod config;
+pub mod expansion;
 pub mod fault;
 pub mod guard;
 pub mod hooks;

@@ -44,6 +44,7 @@ pub const fn of_refusal(reason: Reason) -> RCode {
         | Reason::PasswordUnreadable
         | Reason::CheckMismatch
         | Reason::BadAttribute
+        | Reason::ReplyTooLong
         | Reason::TooManySessions
         | Reason::SessionsUnknown
         | Reason::WrongNas

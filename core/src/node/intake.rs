@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::dictionary::Dictionary;
+use crate::group::GroupRow;
 use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::policy::vendor::VendorSet;
@@ -58,6 +59,7 @@ impl Intake {
             let before = snapshot.catalog();
             let mut catalog = before.successor();
             store.load_catalog(&mut catalog).await?;
+            catalog.judge_groups(&*self.dictionary, &before);
             if catalog.rules_differ(&before) {
                 return Ok(false);
             }
@@ -72,7 +74,7 @@ impl Intake {
         let mut placed = HashMap::with_capacity(wanted.len());
         // Each round may free names that others wait for; nobody waits for ever, since a name is freed once.
         while !wanted.is_empty() {
-            self.place(store, snapshot, &catalog, &wanted, &mut placed).await?;
+            self.place(store, snapshot, &wanted, &mut placed).await?;
             wanted = self.vacate(snapshot, &catalog, &subscribers, &placed);
         }
         Ok(true)
@@ -83,13 +85,14 @@ impl Intake {
         &mut self,
         store: &Store,
         snapshot: &Snapshot,
-        catalog: &Catalog,
         ids: &HashSet<String>,
         placed: &mut HashMap<String, Key>,
     ) -> Result<(), StoreError> {
         let ids: Vec<String> = ids.iter().cloned().collect();
         for chunk in ids.chunks(CHUNK) {
-            for subscriber in read(store, chunk).await? {
+            let read = read(store, chunk).await?;
+            let catalog = &*with_groups(snapshot, &read);
+            for subscriber in read {
                 let Some((record, tenant, name)) = pack(catalog, &*self.dictionary, &subscriber) else {
                     continue;
                 };
@@ -144,6 +147,24 @@ impl Intake {
     }
 }
 
+/// The catalog, in which all groups of these subscribers have an index: rows may be given to a group later on.
+fn with_groups(snapshot: &Snapshot, subscribers: &[SubscriberRecord]) -> Arc<Catalog> {
+    let mut catalog = snapshot.catalog();
+    let groups = subscribers.iter().flat_map(|s| s.groups.iter().map(|group| (s.tenant_id.as_str(), group)));
+    let mut unknown = groups
+        .filter(|(tenant, group)| catalog.known_group_index(tenant, group).is_none())
+        .peekable();
+    if unknown.peek().is_some() {
+        let mut extended = Catalog::clone(&catalog);
+        for (tenant, group) in unknown {
+            extended.group_index(tenant, group);
+        }
+        snapshot.replace_catalog(extended);
+        catalog = snapshot.catalog();
+    }
+    catalog
+}
+
 async fn read(store: &Store, ids: &[String]) -> Result<Vec<SubscriberRecord>, StoreError> {
     let mut collected = Collected::default();
     store.load_subscribers(ids, &mut collected).await?;
@@ -159,6 +180,7 @@ impl SnapshotSink for Collected {
     fn plan(&mut self, _: Plan) {}
     fn nas(&mut self, _: NasRecord) {}
     fn condition(&mut self, _: TenantCondition) {}
+    fn group_row(&mut self, _: GroupRow) {}
     fn subscriber(&mut self, subscriber: SubscriberRecord) {
         self.0.push(subscriber);
     }
@@ -177,6 +199,9 @@ impl SnapshotSink for Catalog {
     fn condition(&mut self, condition: TenantCondition) {
         self.add_condition(condition);
     }
+    fn group_row(&mut self, row: GroupRow) {
+        self.add_group_row(row);
+    }
     fn subscriber(&mut self, _: SubscriberRecord) {}
 }
 
@@ -192,6 +217,9 @@ impl SnapshotSink for SnapshotBuilder {
     }
     fn condition(&mut self, condition: TenantCondition) {
         Self::condition(self, condition);
+    }
+    fn group_row(&mut self, row: GroupRow) {
+        Self::group_row(self, row);
     }
     fn subscriber(&mut self, subscriber: SubscriberRecord) {
         Self::subscriber(self, &subscriber);

@@ -32,6 +32,7 @@ pub use config::{AccountingMode, ConfigFault, NodeConfig};
 use crate::accounting::journal::{Journal, JournalConfig, JournalError, Reader};
 use crate::accounting::{AccountingRecord, PostAuthRecord};
 use crate::dictionary::Dictionary;
+use crate::group::Group;
 use crate::password::{AuthMethod, Known, PasswordError, VerifyCache};
 use crate::policy::binding::Packet;
 use crate::policy::reply::ReplyItem;
@@ -87,6 +88,8 @@ pub struct Authorization<'a> {
     /// Raw rows, to be evaluated by the server itself after `reply` is in place.
     pub checks: &'a [RawRow<'a>],
     pub replies: &'a [RawRow<'a>],
+    /// The subscriber's groups, in the order they are looked at.
+    pub groups: &'a [&'a Group],
 }
 
 /// Whose packet it is, as far as known.
@@ -228,6 +231,10 @@ impl Node {
             if let Some(fault) = entry.fault {
                 return Err(Refusal::new(Reason::BadAttribute, fault.to_owned()));
             }
+            let groups: Vec<&Group> = entry.groups.iter().map(|&index| found.group(index)).collect();
+            if let Some(fault) = groups.iter().find_map(|group| group.fault.as_deref()) {
+                return Err(Refusal::new(Reason::BadAttribute, fault.to_owned()));
+            }
             Ok(then(&Authorization {
                 tenant_id: &found.tenant.id,
                 credential: self.credential(entry, request.method)?,
@@ -236,6 +243,7 @@ impl Node {
                 reply: &decision.reply,
                 checks: &entry.checks,
                 replies: &entry.replies,
+                groups: &groups,
             }))
         })
     }

@@ -40,6 +40,8 @@ pub enum Reason {
     CheckMismatch,
     /// A raw row names an attribute, operator or value the server cannot build.
     BadAttribute,
+    /// The attributes of the reply do not fit into one packet (RFC 2865 section 3), or a value not into its attribute.
+    ReplyTooLong,
     /// The snapshot is older than the configured limit.
     SnapshotStale,
     /// The subscriber has as many sessions as it may have.
@@ -55,7 +57,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::MalformedRequest,
         Self::UnknownNas,
         Self::TenantDisabled,
@@ -81,6 +83,7 @@ impl Reason {
         Self::PasswordUnreadable,
         Self::CheckMismatch,
         Self::BadAttribute,
+        Self::ReplyTooLong,
         Self::SnapshotStale,
         Self::TooManySessions,
         Self::SessionsUnknown,
@@ -118,6 +121,7 @@ impl Reason {
             Self::PasswordUnreadable => "password_unreadable",
             Self::CheckMismatch => "check_mismatch",
             Self::BadAttribute => "bad_attribute",
+            Self::ReplyTooLong => "reply_too_long",
             Self::SnapshotStale => "snapshot_stale",
             Self::TooManySessions => "too_many_sessions",
             Self::SessionsUnknown => "sessions_unknown",

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use tracing::{error, warn};
 
 use super::record::{Entry, PackedId, PackedTier, Record, StoredSecret};
+use super::rows::first_fault;
 use super::{Catalog, Snapshot};
 use crate::accounting::quota::{Effect, Metric};
 use crate::dictionary::{Dictionary, RowList};
+use crate::group::GroupRow;
 use crate::nas::NasRecord;
 use crate::network_profile::NetworkFacts;
 use crate::password::StoredPassword;
@@ -17,7 +19,7 @@ use crate::policy::hours::Hours;
 use crate::policy::schedule::{Change, Scheduled};
 use crate::policy::vendor::VendorSet;
 use crate::policy::{PasswordFact, SubscriberFacts};
-use crate::subscriber::{AttributeRow, RawRow, SubscriberRecord, SubscriberTier};
+use crate::subscriber::{RawRow, SubscriberRecord, SubscriberTier};
 use crate::tenant::{Tenant, TenantCondition};
 
 /// Builds a whole snapshot, or packs single subscribers against an existing catalog.
@@ -74,10 +76,17 @@ impl SnapshotBuilder {
         self.catalog.add_nas(nas);
     }
 
+    pub fn group_row(&mut self, row: GroupRow) {
+        self.catalog.add_group_row(row);
+    }
+
     /// Add a subscriber; its tenant must have come before. The first of two with one normalized name stays.
     pub fn subscriber(&mut self, subscriber: &SubscriberRecord) {
         if let Some(plan) = &subscriber.plan_id {
             self.catalog.plan_index(plan);
+        }
+        for group in &subscriber.groups {
+            self.catalog.group_index(&subscriber.tenant_id, group);
         }
         if let Some(SubscriberTier {
             effect: Effect::Plan(plan),
@@ -107,7 +116,8 @@ impl SnapshotBuilder {
 
     /// The finished snapshot, and who did not get into it.
     #[must_use]
-    pub fn finish(self) -> (Snapshot, Vec<LeftOut>) {
+    pub fn finish(mut self) -> (Snapshot, Vec<LeftOut>) {
+        self.catalog.judge_groups(&*self.dictionary, &Catalog::default());
         self.snapshot.replace_catalog(self.catalog);
         (self.snapshot, self.left_out)
     }
@@ -134,7 +144,13 @@ pub(crate) fn pack(
     let name = catalog.tenant(tenant)?.normalize(&subscriber.username).into_owned();
 
     let (hours, bad_hours) = hours(subscriber);
-    let fault = bad_hours.or_else(|| first_fault(dictionary, subscriber));
+    let fault = bad_hours.or_else(|| {
+        let tables = [
+            (RowList::Check, "radcheck", subscriber.checks.as_slice()),
+            (RowList::Reply, "radreply", &subscriber.replies),
+        ];
+        first_fault(dictionary, tables, &subscriber.username)
+    });
     if let Some(fault) = &fault {
         error!(
             tenant = subscriber.tenant_id,
@@ -171,7 +187,7 @@ pub(crate) fn pack(
         facts: SubscriberFacts {
             status: subscriber.status,
             password,
-            has_checks: !subscriber.checks.is_empty(),
+            has_checks: !subscriber.checks.is_empty() || !subscriber.groups.is_empty(),
             download_kbps: subscriber.download_kbps,
             upload_kbps: subscriber.upload_kbps,
             static_ipv4: subscriber.static_ipv4,
@@ -198,8 +214,13 @@ pub(crate) fn pack(
             .iter()
             .filter_map(|planned| pack_planned(catalog, planned))
             .collect(),
-        checks: subscriber.checks.iter().map(borrow).collect(),
-        replies: subscriber.replies.iter().map(borrow).collect(),
+        checks: subscriber.checks.iter().map(RawRow::from).collect(),
+        replies: subscriber.replies.iter().map(RawRow::from).collect(),
+        groups: subscriber
+            .groups
+            .iter()
+            .filter_map(|group| catalog.known_group_index(&subscriber.tenant_id, group))
+            .collect(),
         fault: fault.as_deref(),
     };
     let Some(record) = Record::pack(tenant, &name, &entry) else {
@@ -258,23 +279,5 @@ fn pack_planned(catalog: &Catalog, planned: &Scheduled<String>) -> Option<Schedu
             Change::Status(status) => Change::Status(*status),
             Change::Plan(id) => Change::Plan(catalog.known_plan_index(id)?),
         },
-    })
-}
-
-fn borrow(row: &AttributeRow) -> RawRow<'_> {
-    RawRow {
-        id: row.id,
-        attribute: &row.attribute,
-        op: &row.op,
-        value: &row.value,
-    }
-}
-
-fn first_fault(dictionary: &dyn Dictionary, subscriber: &SubscriberRecord) -> Option<String> {
-    let checks = subscriber.checks.iter().map(|row| (RowList::Check, "radcheck", row));
-    let replies = subscriber.replies.iter().map(|row| (RowList::Reply, "radreply", row));
-    checks.chain(replies).find_map(|(list, table, row)| {
-        let why = dictionary.check_row(list, row).err()?;
-        Some(format!("{table} row {}, attribute {}: {why}", row.id, row.attribute))
     })
 }

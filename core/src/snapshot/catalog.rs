@@ -1,4 +1,4 @@
-//! The small part of a snapshot: tenants, plans and NAS. Replaced whole when one of them changes.
+//! The small part of a snapshot: tenants, plans, groups and NAS. Replaced whole when one of them changes.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -9,6 +9,9 @@ use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use tracing::error;
 
+use super::rows::first_fault;
+use crate::dictionary::{Dictionary, RowList};
+use crate::group::{Group, GroupRow};
 use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::policy::vendor::{GENERIC, Vendor, VendorSet};
@@ -41,7 +44,7 @@ enum PackedAction {
     Restrict(u32),
 }
 
-/// Tenants, plans and NAS. Records refer to tenants and plans by index; an index is never reused for another id.
+/// Tenants, plans, groups and NAS. Records refer to all but NAS by index; an index is never reused for another id.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     tenants: Slots<Tenant>,
@@ -49,6 +52,8 @@ pub struct Catalog {
     rules: HashMap<u32, TenantRules, foldhash::fast::FixedState>,
     conditions: Vec<TenantCondition>,
     plans: Slots<PlanReply>,
+    /// By [`group_id`].
+    groups: Slots<Group>,
     nas: Vec<NasRecord>,
     hosts: HashMap<IpAddr, NasEntry, foldhash::fast::FixedState>,
     /// Longest prefix first.
@@ -56,6 +61,11 @@ pub struct Catalog {
     vendors: Arc<VendorSet>,
     /// NAS of unknown vendors that the log has been told of, by id and vendor.
     strangers: Arc<Mutex<HashSet<(i64, String)>>>,
+}
+
+/// Groups of different tenants may have one name. No database text holds a NUL.
+fn group_id(tenant_id: &str, name: &str) -> String {
+    format!("{tenant_id}\0{name}")
 }
 
 /// Values by index and by id. The index of an id is given once; its value may come and go.
@@ -129,6 +139,7 @@ impl Catalog {
             plans: self.plans.emptied(),
             vendors: Arc::clone(&self.vendors),
             strangers: Arc::clone(&self.strangers),
+            groups: self.groups.emptied(),
             ..Self::default()
         }
     }
@@ -286,6 +297,58 @@ impl Catalog {
         self.plans.index.get(id).copied()
     }
 
+    pub fn add_group_row(&mut self, row: GroupRow) {
+        let index = self.groups.index_of(&group_id(&row.tenant_id, &row.group));
+        let Some(slot) = self.groups.values.get_mut(index as usize) else {
+            return;
+        };
+        let group = slot.get_or_insert_default();
+        match row.list {
+            RowList::Check => group.checks.push(row.row),
+            RowList::Reply => group.replies.push(row.row),
+        }
+    }
+
+    /// Find the groups with a row that the server cannot build, and log what `before` had not.
+    pub fn judge_groups(&mut self, dictionary: &dyn Dictionary, before: &Self) {
+        for (id, slot) in self.groups.ids.iter().zip(&mut self.groups.values) {
+            let Some(group) = slot else { continue };
+            let known = before.groups.index.get(id).and_then(|&index| before.group(index));
+            if known.is_some_and(|known| (&known.checks, &known.replies) == (&group.checks, &group.replies)) {
+                group.fault = known.and_then(|known| known.fault.clone());
+                continue;
+            }
+            let name = id.split_once('\0').map_or("", |(_, name)| name);
+            let tables = [
+                (RowList::Check, "radgroupcheck", group.checks.as_slice()),
+                (RowList::Reply, "radgroupreply", group.replies.as_slice()),
+            ];
+            group.fault = first_fault(dictionary, tables, &format_args!("group {name:?}"))
+                .map(|fault| format!("group {name:?}: {fault}"));
+            if let Some(fault) = &group.fault {
+                let tenant = id.split_once('\0').map_or("", |(tenant, _)| tenant);
+                error!(tenant, "its members are refused: {fault}");
+            }
+        }
+    }
+
+    /// The rows of a group, if it has any.
+    #[must_use]
+    pub fn group(&self, index: u32) -> Option<&Group> {
+        self.groups.get(index)
+    }
+
+    /// The index a group has or will have.
+    pub fn group_index(&mut self, tenant_id: &str, name: &str) -> u32 {
+        self.groups.index_of(&group_id(tenant_id, name))
+    }
+
+    /// The index a group has, if it was ever seen.
+    #[must_use]
+    pub fn known_group_index(&self, tenant_id: &str, name: &str) -> Option<u32> {
+        self.groups.index.get(&group_id(tenant_id, name)).copied()
+    }
+
     /// Whether a tenant's rules for usernames differ: every key of its subscribers would have to be made anew.
     #[must_use]
     pub fn rules_differ(&self, other: &Self) -> bool {
@@ -301,7 +364,7 @@ impl Catalog {
         })
     }
 
-    /// What it was made of, for the copy on disk: `(tenant ids and values, plan ids and values, nas)`.
+    /// What it was made of, for the copy on disk.
     pub(super) fn parts(&self) -> Parts<'_> {
         Parts {
             tenants: self
@@ -318,6 +381,13 @@ impl Catalog {
                 .zip(&self.plans.values)
                 .map(|(id, v)| (id.as_str(), v.as_ref().map(|p| &p.plan)))
                 .collect(),
+            groups: self
+                .groups
+                .ids
+                .iter()
+                .zip(&self.groups.values)
+                .map(|(id, v)| (id.as_str(), v.as_ref()))
+                .collect(),
             nas: &self.nas,
             conditions: &self.conditions,
         }
@@ -326,6 +396,7 @@ impl Catalog {
     pub(super) fn from_parts(
         tenants: Vec<(String, Option<Tenant>)>,
         plans: Vec<(String, Option<Plan>)>,
+        groups: Vec<(String, Option<Group>)>,
         nas: Vec<NasRecord>,
         conditions: Vec<TenantCondition>,
         vendors: Arc<VendorSet>,
@@ -343,6 +414,12 @@ impl Catalog {
                 catalog.add_plan(plan);
             }
         }
+        for (id, group) in groups {
+            catalog.groups.index_of(&id);
+            if let Some(group) = group {
+                catalog.groups.set(&id, group);
+            }
+        }
         for nas in nas {
             catalog.add_nas(nas);
         }
@@ -358,6 +435,7 @@ impl Catalog {
 pub(super) struct Parts<'a> {
     pub(super) tenants: Vec<(&'a str, Option<&'a Tenant>)>,
     pub(super) plans: Vec<(&'a str, Option<&'a Plan>)>,
+    pub(super) groups: Vec<(&'a str, Option<&'a Group>)>,
     pub(super) nas: &'a [NasRecord],
     pub(super) conditions: &'a [TenantCondition],
 }

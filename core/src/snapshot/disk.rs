@@ -14,13 +14,14 @@ use serde::{Deserialize, Serialize};
 use super::catalog::Parts;
 use super::record::Record;
 use super::{Catalog, Snapshot};
+use crate::group::Group;
 use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::policy::vendor::VendorSet;
 use crate::tenant::{Tenant, TenantCondition};
 
 /// Names the layout: another one gets another last byte, and an old copy is then loaded from the database instead.
-const MAGIC: &[u8; 8] = b"ISPSNAP\x05";
+const MAGIC: &[u8; 8] = b"ISPSNAP\x06";
 /// A subscriber's record is a few hundred bytes; a length past this is damage.
 const MOST_RECORD: usize = 1 << 20;
 const MOST_HEADER: usize = 1 << 28;
@@ -54,6 +55,7 @@ struct OwnedHeader {
 struct OwnedParts {
     tenants: Vec<(String, Option<Tenant>)>,
     plans: Vec<(String, Option<Plan>)>,
+    groups: Vec<(String, Option<Group>)>,
     nas: Vec<NasRecord>,
     conditions: Vec<TenantCondition>,
 }
@@ -131,6 +133,7 @@ impl Snapshot {
         snapshot.replace_catalog(Catalog::from_parts(
             parts.tenants,
             parts.plans,
+            parts.groups,
             parts.nas,
             parts.conditions,
             vendors,

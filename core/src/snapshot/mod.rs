@@ -7,6 +7,7 @@ mod builder;
 mod catalog;
 mod disk;
 mod record;
+mod rows;
 mod table;
 
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ pub use disk::{DiskError, Stored};
 pub use record::{Entry, PackedTier, Record, StoredSecret};
 use table::Table;
 
+use crate::group::{self, Group};
 use crate::password::AuthMethod;
 use crate::policy::binding::Packet;
 use crate::policy::schedule::Standing;
@@ -202,6 +204,11 @@ impl Found<'_> {
         facts.next_status = standing.next_status;
         facts.seed = entry.seed();
         facts
+    }
+
+    /// The group with an index out of this subscriber's entry.
+    pub fn group(&self, index: u32) -> &Group {
+        self.catalog.group(index).unwrap_or(&group::EMPTY)
     }
 
     /// The tier in this subscriber's entry, unless the plan it puts in place is gone.

@@ -41,6 +41,8 @@ pub struct Entry<'a> {
     pub checks: Vec<RawRow<'a>>,
     #[serde(borrow)]
     pub replies: Vec<RawRow<'a>>,
+    /// Indices into the catalog, in the order the groups are looked at.
+    pub groups: Vec<u32>,
     /// A raw row the server cannot build: why. The subscriber is refused with it.
     #[serde(borrow)]
     pub fault: Option<&'a str>,

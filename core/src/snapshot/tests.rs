@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::accounting::quota::{Effect, Metric};
 use crate::dictionary::{AnyAttribute, Dictionary, RowList};
+use crate::group::GroupRow;
 use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::policy::vendor::VendorSet;
@@ -318,4 +319,95 @@ proptest! {
         std::fs::write(&path, file).unwrap();
         prop_assert!(Snapshot::load(&path, vendors()).is_err());
     }
+}
+
+fn group_row(tenant_id: &str, group: &str, list: RowList, attribute: &str) -> GroupRow {
+    GroupRow {
+        tenant_id: tenant_id.into(),
+        group: group.into(),
+        list,
+        row: AttributeRow {
+            id: 7,
+            attribute: attribute.into(),
+            op: ":=".into(),
+            value: "x".into(),
+        },
+    }
+}
+
+/// Knows no attribute that is named Bad.
+struct NoBad;
+
+impl Dictionary for NoBad {
+    fn check_row(&self, _: RowList, row: &AttributeRow) -> Result<(), String> {
+        if row.attribute == "Bad" { Err("no such attribute".into()) } else { Ok(()) }
+    }
+}
+
+/// Attributes of the replies and the fault of each group of a subscriber, in order.
+fn groups_of(snapshot: &Snapshot, source: &str, name: &str) -> Vec<(Vec<String>, Option<String>)> {
+    let view = snapshot.view();
+    let found = view.find(Some(source.parse().unwrap()), None, name).unwrap();
+    let entry = found.entry().unwrap();
+    let groups = entry.groups.iter().map(|&index| found.group(index));
+    groups
+        .map(|group| {
+            let attributes = group.replies.iter().map(|row| row.attribute.clone()).collect();
+            (attributes, group.fault.clone())
+        })
+        .collect()
+}
+
+#[test]
+fn groups_are_shared_by_their_members_and_keep_their_order() {
+    let mut builder = SnapshotBuilder::new(Arc::new(NoBad), vendors());
+    builder.tenant(tenant("a", UsernameCase::Preserve, UsernameRealm::Keep));
+    builder.tenant(tenant("b", UsernameCase::Preserve, UsernameRealm::Keep));
+    builder.nas(nas(1, "a", "192.0.2.0/24"));
+    builder.nas(nas(2, "b", "192.0.2.9/32"));
+    builder.group_row(group_row("a", "gold", RowList::Reply, "Class"));
+    builder.group_row(group_row("b", "gold", RowList::Reply, "Filter-Id"));
+    builder.group_row(group_row("a", "broken", RowList::Reply, "Bad"));
+    builder.group_row(group_row("a", "profile", RowList::Check, "User-Profile"));
+    for (tenant, id, groups) in [
+        ("a", "one", vec!["none yet", "gold", "gold"]),
+        ("a", "two", vec!["broken", "profile"]),
+        ("b", "one", vec!["gold"]),
+    ] {
+        builder.subscriber(&SubscriberRecord {
+            groups: groups.into_iter().map(str::to_owned).collect(),
+            ..subscriber(tenant, &format!("{tenant}-{id}"), id)
+        });
+    }
+    let snapshot = builder.finish().0;
+    let directory = tempfile::tempdir().unwrap();
+    snapshot.save(&directory.path().join("copy"), "1", 2).unwrap();
+    let copy = Snapshot::load(&directory.path().join("copy"), vendors()).unwrap().snapshot;
+    for snapshot in [&snapshot, &copy] {
+        let gold = (vec!["Class".to_owned()], None);
+        assert_eq!(groups_of(snapshot, "192.0.2.1", "one"), [(vec![], None), gold.clone(), gold]);
+        assert_eq!(
+            groups_of(snapshot, "192.0.2.9", "one"),
+            [(vec!["Filter-Id".to_owned()], None)]
+        );
+        let faults: Vec<_> = groups_of(snapshot, "192.0.2.1", "two").into_iter().filter_map(|g| g.1).collect();
+        assert_eq!(
+            faults[0],
+            "group \"broken\": radgroupreply row 7, attribute Bad: no such attribute"
+        );
+        assert!(faults[1].contains("radgroupcheck row 7, attribute User-Profile"), "{faults:?}");
+    }
+
+    // Rows arrive, and go, without the members being read again.
+    let before = snapshot.catalog();
+    let mut after = before.successor();
+    after.add_tenant(tenant("a", UsernameCase::Preserve, UsernameRealm::Keep));
+    after.add_nas(nas(1, "a", "192.0.2.0/24"));
+    after.add_group_row(group_row("a", "none yet", RowList::Reply, "Session-Timeout"));
+    after.judge_groups(&NoBad, &before);
+    snapshot.replace_catalog(after);
+    assert_eq!(
+        groups_of(&snapshot, "192.0.2.1", "one"),
+        [(vec!["Session-Timeout".to_owned()], None), (vec![], None), (vec![], None)]
+    );
 }

@@ -11,6 +11,7 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::accounting::STATEMENTS,
         super::claims::STATEMENTS,
         super::feed::STATEMENTS,
+        super::groups::STATEMENTS,
         super::link::STATEMENTS,
         super::load::STATEMENTS,
         super::nas::STATEMENTS,

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::error::Attempt as _;
 use super::link::Tx;
 use super::sql::{Columns, Row, Sql, params, statements};
-use super::{FeedPosition, Result, SnapshotSink, Store, feed, nas, plans, tenants};
+use super::{FeedPosition, Result, SnapshotSink, Store, feed, groups, nas, plans, tenants};
 use crate::accounting::quota::Effect;
 use crate::nas::NasRecord;
 use crate::network_profile::NetworkFacts;
@@ -39,6 +39,8 @@ macro_rules! sqlite_subscribers {
             sqlite_rows!("radcheck"),
             ", ",
             sqlite_rows!("radreply"),
+            ", ",
+            sqlite_groups!(),
             ")) ",
             from!(),
             " WHERE s.deleted_at IS NULL AND ",
@@ -89,6 +91,24 @@ macro_rules! postgres_rows {
         )
     };
 }
+/// Names of the groups of one subscriber, in the order they are looked at.
+macro_rules! sqlite_groups {
+    () => {
+        "json((SELECT json_group_array(g.groupname ORDER BY g.priority, g.id) FROM radusergroup g
+            WHERE g.subscriber_id = s.id))"
+    };
+}
+macro_rules! postgres_groups {
+    () => {
+        "(SELECT json_agg(g.groupname ORDER BY g.priority, g.id) FROM radusergroup g WHERE g.subscriber_id = s.id)::text"
+    };
+}
+macro_rules! postgres_all_groups {
+    () => {
+        "(SELECT subscriber_id, json_agg(groupname ORDER BY priority, id)::text AS list FROM radusergroup
+            WHERE subscriber_id IS NOT NULL GROUP BY subscriber_id)"
+    };
+}
 /// The raw rows of all subscribers, to be joined: a million look-ups would take longer than the rest.
 macro_rules! postgres_all_rows {
     ($table:literal) => {
@@ -125,21 +145,23 @@ statements! {
                     FROM chunk WHERE high IS NOT NULL)
             SELECT (", sqlite_subscribers!("s.rowid > low AND s.rowid <= high"), ") FROM chunk WHERE high IS NOT NULL"),
         postgres: concat!(
-            "SELECT ", postgres_columns!(), ", c.list, a.list ", from!(),
+            "SELECT ", postgres_columns!(), ", c.list, a.list, g.list ", from!(),
             " LEFT JOIN ", postgres_all_rows!("radcheck"), " c ON c.subscriber_id = s.id",
             " LEFT JOIN ", postgres_all_rows!("radreply"), " a ON a.subscriber_id = s.id",
+            " LEFT JOIN ", postgres_all_groups!(), " g ON g.subscriber_id = s.id",
             " WHERE s.deleted_at IS NULL"),
     }
     SOME_SUBSCRIBERS {
         sqlite: sqlite_subscribers!("s.id IN (SELECT value FROM json_each($1))"),
         postgres: concat!(
-            "SELECT ", postgres_columns!(), ", ", postgres_rows!("radcheck"), ", ", postgres_rows!("radreply"), " ",
+            "SELECT ", postgres_columns!(), ", ", postgres_rows!("radcheck"), ", ", postgres_rows!("radreply"), ", ",
+            postgres_groups!(), " ",
             from!(), " WHERE s.deleted_at IS NULL AND s.id = ANY (ARRAY(SELECT json_array_elements_text($1::json)))"),
     }
 }
 
 impl Store {
-    /// Read tenants, plans, NAS and every subscriber that is not deleted, as of one instant, and return where the
+    /// Read tenants, plans, NAS, rows of groups and every subscriber that is not deleted, as of one instant, and return where the
     /// change feed stood then.
     ///
     /// # Errors
@@ -156,7 +178,7 @@ impl Store {
         Ok(position)
     }
 
-    /// Read tenants, plans and NAS.
+    /// Read tenants, plans, NAS and rows of groups.
     ///
     /// # Errors
     /// The database does not answer.
@@ -182,7 +204,7 @@ impl Store {
     }
 }
 
-type Driver<T> = std::result::Result<T, sqlx::Error>;
+pub(super) type Driver<T> = std::result::Result<T, sqlx::Error>;
 
 async fn catalog(tx: &mut Tx, sink: &mut dyn SnapshotSink) -> Driver<()> {
     for row in tx.link().all(TENANTS, &[]).await? {
@@ -205,7 +227,7 @@ async fn catalog(tx: &mut Tx, sink: &mut dyn SnapshotSink) -> Driver<()> {
             sink.nas(nas);
         }
     }
-    Ok(())
+    groups::load(tx, sink).await
 }
 
 async fn subscribers(tx: &mut Tx, sql: Sql, ids: Option<&str>, sink: &mut dyn SnapshotSink) -> Driver<()> {
@@ -232,7 +254,7 @@ async fn subscribers(tx: &mut Tx, sql: Sql, ids: Option<&str>, sink: &mut dyn Sn
 
 /// `None`, and a word about it, for a row that another tool wrote past the schema's checks: it must cost only itself,
 /// not the load of all others. What is not handed on is not served.
-fn readable<T>(table: &str, row: &Row, read: impl FnOnce(&Row) -> Driver<T>) -> Driver<Option<T>> {
+pub(super) fn readable<T>(table: &str, row: &Row, read: impl FnOnce(&Row) -> Driver<T>) -> Driver<Option<T>> {
     let (column, reason) = match read(row) {
         Ok(value) => return Ok(Some(value)),
         Err(sqlx::Error::ColumnDecode { index, source }) => (index, source),
@@ -295,6 +317,7 @@ struct Loaded {
     schedule: Vec<Planned>,
     checks: RawRows,
     replies: RawRows,
+    groups: Vec<String>,
 }
 
 /// A network profile, its fields in the order of the statements above.
@@ -376,6 +399,7 @@ fn loaded(row: &Row) -> Driver<Loaded> {
         schedule: json(columns.opt_str()?)?,
         checks: json(columns.opt_str()?)?,
         replies: json(columns.opt_str()?)?,
+        groups: json(columns.opt_str()?)?,
     })
 }
 
@@ -407,6 +431,7 @@ impl From<Loaded> for SubscriberRecord {
             schedule: s.schedule.into_iter().filter_map(planned).collect(),
             checks: attribute_rows(s.checks),
             replies: attribute_rows(s.replies),
+            groups: s.groups,
         }
     }
 }

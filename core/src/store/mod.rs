@@ -2,7 +2,7 @@
 //!
 //! | module | what it holds |
 //! |--------|---------------|
-//! | `tenants`, `plans`, `nas`, `subscribers`, `rows` | administration: one file per table |
+//! | `tenants`, `plans`, `nas`, `subscribers`, `rows`, `groups` | administration: one file per table |
 //! | `network_profiles`, `schedule` | where a subscriber's line ends; changes of a subscriber that are planned |
 //! | `load`, `feed` | what a node reads: the whole base, then what changed |
 //! | `records`, `accounting` | what a node writes |
@@ -24,6 +24,7 @@
 
 use std::time::Duration;
 
+use crate::group::GroupRow;
 use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::subscriber::{Status, SubscriberRecord};
@@ -36,6 +37,7 @@ mod error;
 #[cfg(test)]
 mod every_statement;
 mod feed;
+mod groups;
 mod import;
 mod link;
 mod load;
@@ -136,12 +138,14 @@ pub enum Feed {
     Lost,
 }
 
-/// Takes what a snapshot load reads. Tenants, plans and NAS come before the first subscriber.
+/// Takes what a snapshot load reads. Tenants, plans, NAS and rows of groups come before the first subscriber.
 pub trait SnapshotSink: Send {
     fn tenant(&mut self, tenant: Tenant);
     fn plan(&mut self, plan: Plan);
     fn nas(&mut self, nas: NasRecord);
     fn condition(&mut self, condition: TenantCondition);
+    /// In the order of ids.
+    fn group_row(&mut self, row: GroupRow);
     /// Not deleted ones only.
     fn subscriber(&mut self, subscriber: SubscriberRecord);
 }

@@ -32,6 +32,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0010_plan_attributes",
     "0011_session_liveness",
     "0012_policy",
+    "0013_groups",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -48,6 +49,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0010_plan_attributes",
     "0011_session_liveness",
     "0012_policy",
+    "0013_groups",
 );
 
 statements! {

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
 use futures_util::FutureExt as _;
+use isp_core::group::GroupRow;
 use isp_core::nas::{Nas, NasRecord};
 use isp_core::plan::Plan;
 use isp_core::store::{SnapshotSink, Store};
@@ -147,6 +148,7 @@ pub(crate) struct Base {
     pub(crate) plans: Vec<Plan>,
     pub(crate) nas: Vec<NasRecord>,
     pub(crate) conditions: Vec<TenantCondition>,
+    pub(crate) group_rows: Vec<GroupRow>,
     pub(crate) subscribers: Vec<SubscriberRecord>,
 }
 
@@ -166,6 +168,10 @@ impl SnapshotSink for Base {
     fn condition(&mut self, condition: TenantCondition) {
         assert!(self.subscribers.is_empty(), "conditions come before subscribers");
         self.conditions.push(condition);
+    }
+    fn group_row(&mut self, row: GroupRow) {
+        assert!(self.subscribers.is_empty(), "groups come before subscribers");
+        self.group_rows.push(row);
     }
     fn subscriber(&mut self, subscriber: SubscriberRecord) {
         self.subscribers.push(subscriber);

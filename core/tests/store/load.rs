@@ -73,6 +73,7 @@ async fn a_load_gives_everything_but_the_deleted(db: &Database) {
         schedule: Vec::new(),
         checks: Vec::new(),
         replies: Vec::new(),
+        groups: Vec::new(),
     };
     assert_eq!(base.subscriber_of("s1"), &expected);
 
@@ -219,6 +220,7 @@ impl isp_core::store::SnapshotSink for Meddler {
     fn plan(&mut self, _: isp_core::plan::Plan) {}
     fn nas(&mut self, _: isp_core::nas::NasRecord) {}
     fn condition(&mut self, _: isp_core::tenant::TenantCondition) {}
+    fn group_row(&mut self, _: isp_core::group::GroupRow) {}
     fn subscriber(&mut self, subscriber: SubscriberRecord) {
         self.seen.push(subscriber.id);
     }

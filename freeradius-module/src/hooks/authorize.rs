@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
+use isp_core::group::Group;
 use isp_core::node::{AccessRequest, Authorization};
 use isp_core::password::AuthMethod;
 use isp_core::policy::binding::Packet;
@@ -10,7 +11,7 @@ use isp_core::policy::{Reason, Refusal};
 use isp_core::secret::Secret;
 use isp_core::subscriber::RawRow;
 
-use super::{Instance, PutError, Request, now, refuse};
+use super::{FallThrough, Instance, PutError, Request, fits, now, refuse};
 use crate::attribute::{List, Name, Value, nas_address};
 use crate::fault;
 use crate::guard::Hook;
@@ -199,10 +200,11 @@ fn tell(instance: &Instance, request: &mut impl Request, user_name: &[u8], autho
     }
 }
 
-/// All or nothing: every row is built and compared before the first pair is set.
+/// All or nothing: every row of the subscriber's own is built and compared before the first pair is set. What is compared
+/// for a group may depend on what the groups before it have set, and so does whether it is looked at.
 fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Result<(), Refusal> {
-    let mut checks = build(request, List::Control, authorization.checks)?;
-    let replies = build(request, List::Reply, authorization.replies)?;
+    let mut checks = build(request, List::Control, "radcheck", authorization.checks.iter().copied())?;
+    let replies = build(request, List::Reply, "radreply", authorization.replies.iter().copied())?;
     if let Some(checks) = &mut checks
         && !request.matches(checks)
     {
@@ -220,17 +222,54 @@ fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Resul
     if let Some(checks) = checks {
         request.merge(List::Control, checks);
     }
-    if let Some(replies) = replies {
-        request.merge(List::Reply, replies);
+    let written = replies.is_some() || !authorization.groups.is_empty();
+    if merge_reply(request, replies) != FallThrough::No {
+        join(request, authorization.groups)?;
+    }
+    if written { fits(request) } else { Ok(()) }
+}
+
+/// Stock `rlm_sql` (3.2): a group whose check rows do not hold is passed over; the first that holds is the last, unless its
+/// reply rows say Fall-Through.
+fn join(request: &mut impl Request, groups: &[&Group]) -> Result<(), Refusal> {
+    for group in groups {
+        let checks = group.checks.iter().map(RawRow::from);
+        let replies = group.replies.iter().map(RawRow::from);
+        let mut checks = build(request, List::Control, "radgroupcheck", checks)?;
+        let replies = build(request, List::Reply, "radgroupreply", replies)?;
+        if let Some(checks) = &mut checks
+            && !request.matches(checks)
+        {
+            continue;
+        }
+        if let Some(checks) = checks {
+            request.merge(List::Control, checks);
+        }
+        if merge_reply(request, replies) != FallThrough::Yes {
+            break;
+        }
     }
     Ok(())
 }
 
-fn build<R: Request>(request: &R, list: List, rows: &[RawRow<'_>]) -> Result<Option<R::Rows>, Refusal> {
-    if rows.is_empty() {
+fn merge_reply<R: Request>(request: &mut R, replies: Option<R::Rows>) -> FallThrough {
+    let Some(replies) = replies else {
+        return FallThrough::Unsaid;
+    };
+    let fall_through = request.fall_through(&replies);
+    request.merge(List::Reply, replies);
+    fall_through
+}
+
+fn build<'a, R: Request>(
+    request: &R,
+    list: List,
+    table: &str,
+    rows: impl ExactSizeIterator<Item = RawRow<'a>>,
+) -> Result<Option<R::Rows>, Refusal> {
+    if rows.len() == 0 {
         return Ok(None);
     }
-    let table = if list == List::Control { "radcheck" } else { "radreply" };
     request
         .build(list, rows)
         .map(Some)
@@ -277,6 +316,7 @@ pub fn authenticate(instance: &Instance, request: &mut impl Request) -> RCode {
 #[cfg(test)]
 mod tests {
     use isp_core::node::Credential;
+    use isp_core::subscriber::AttributeRow;
 
     use super::super::fake::Fake;
     use super::*;
@@ -337,7 +377,90 @@ mod tests {
             reply: &[],
             checks,
             replies,
+            groups: &[],
         }
+    }
+
+    fn group(check: &str, reply: &str) -> Group {
+        let row = |id, attribute: &str, op: &str, value: &str| AttributeRow {
+            id,
+            attribute: attribute.to_owned(),
+            op: op.to_owned(),
+            value: value.to_owned(),
+        };
+        let rows = |text: &str, op| match text {
+            "" => Vec::new(),
+            "broken" => vec![row(1, "Class", "", "")],
+            text => vec![row(1, text, op, "x")],
+        };
+        Group {
+            checks: rows(check, "=="),
+            replies: rows(reply, ":="),
+            fault: None,
+        }
+    }
+
+    /// What is merged, of groups whose checks hold if their attribute says so.
+    #[track_caller]
+    fn merged(own: FallThrough, groups: &[Group], expected: &[&str]) {
+        let mut request = Fake {
+            holds: true,
+            ..Fake::default()
+        };
+        let reply = RawRow {
+            attribute: match own {
+                FallThrough::No => "no",
+                FallThrough::Yes => "yes",
+                FallThrough::Unsaid => "own",
+            },
+            ..REPLY
+        };
+        let groups: Vec<&Group> = groups.iter().collect();
+        let authorization = Authorization {
+            groups: &groups,
+            ..authorization(&[], std::slice::from_ref(&reply))
+        };
+        grant(&mut request, &authorization).unwrap();
+        assert_eq!(request.done[3..], *expected, "{:?}", request.done);
+    }
+
+    #[test]
+    fn the_first_group_that_holds_is_the_last_unless_it_says_otherwise() {
+        let (control, reply) = ("merge Control", "merge Reply");
+        let (plain, yes, no) = (group("holds", "x"), group("holds", "yes"), group("holds", "no"));
+        let passed_over = group("fails", "yes");
+        let (bare, given) = (group("", ""), group("", "x"));
+        let of = |groups: &[&Group]| groups.iter().map(|&group| group.clone()).collect::<Vec<_>>();
+        merged(FallThrough::No, &of(&[&plain]), &[]);
+        merged(FallThrough::Unsaid, &of(&[&plain, &plain]), &[control, reply]);
+        merged(FallThrough::Yes, &of(&[&passed_over, &no, &plain]), &[control, reply]);
+        merged(FallThrough::Unsaid, &of(&[&yes, &passed_over, &given, &plain]), &[control, reply, reply]);
+        merged(FallThrough::Unsaid, &of(&[&bare, &plain]), &[]);
+        merged(FallThrough::Unsaid, &of(&[&passed_over]), &[]);
+    }
+
+    #[test]
+    fn a_malformed_row_of_a_group_refuses_and_is_named() {
+        for (check, reply, table) in [("broken", "", "radgroupcheck"), ("", "broken", "radgroupreply")] {
+            let group = group(check, reply);
+            let authorization = Authorization {
+                groups: &[&group],
+                ..authorization(&[], &[])
+            };
+            let refusal = grant(&mut Fake::default(), &authorization).unwrap_err();
+            assert_eq!(refusal.reason, Reason::BadAttribute);
+            assert!(refusal.message.starts_with(table), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_reply_that_cannot_be_sent_whole_is_refused() {
+        let mut request = Fake {
+            too_long: true,
+            ..Fake::default()
+        };
+        let refusal = grant(&mut request, &authorization(&[], &[REPLY])).unwrap_err();
+        assert_eq!(refusal.reason, Reason::ReplyTooLong);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use isp_core::policy::Reason;
 use isp_core::policy::reply::ReplyItem;
 use isp_core::subscriber::RawRow;
 
-use super::{Outcome, PutError, Request};
+use super::{FallThrough, Outcome, PutError, Request};
 use crate::attribute::{List, Name, Value};
 
 /// Pairs in lists, words for values, and what the hooks did to it.
@@ -20,6 +20,7 @@ pub(super) struct Fake {
     pub(super) tunnelled: bool,
     /// Check items hold.
     pub(super) holds: bool,
+    pub(super) too_long: bool,
     /// What giving the credential comes to.
     pub(super) given: Option<PutError>,
     pub(super) done: Vec<String>,
@@ -50,7 +51,8 @@ impl Fake {
 }
 
 impl Request for Fake {
-    type Rows = ();
+    /// The attribute of the first one.
+    type Rows = String;
 
     fn find<const N: usize>(&self, list: List, wanted: [Name; N]) -> [Option<Value<'_>>; N] {
         wanted.map(|name| {
@@ -103,18 +105,30 @@ impl Request for Fake {
     }
 
     /// A row without an operator is one the server cannot build.
-    fn build(&self, _: List, rows: &[RawRow<'_>]) -> Result<(), String> {
-        match rows.iter().find(|row| row.op.is_empty()) {
-            Some(row) => Err(format!("row {}: no operator", row.id)),
-            None => Ok(()),
+    fn build<'a>(&self, _: List, mut rows: impl Iterator<Item = RawRow<'a>>) -> Result<String, String> {
+        match rows.next() {
+            Some(row) if row.op.is_empty() => Err(format!("row {}: no operator", row.id)),
+            row => Ok(row.map_or("", |row| row.attribute).to_owned()),
         }
     }
 
-    fn matches(&mut self, (): &mut ()) -> bool {
-        self.holds
+    fn fall_through(&self, rows: &String) -> FallThrough {
+        match rows.as_str() {
+            "yes" => FallThrough::Yes,
+            "no" => FallThrough::No,
+            _ => FallThrough::Unsaid,
+        }
     }
 
-    fn merge(&mut self, list: List, (): ()) {
+    fn matches(&mut self, rows: &mut String) -> bool {
+        self.holds && rows != "fails"
+    }
+
+    fn fits(&self) -> Result<(), String> {
+        if self.too_long { Err("5000 bytes".to_owned()) } else { Ok(()) }
+    }
+
+    fn merge(&mut self, list: List, _: String) {
         self.done.push(format!("merge {list:?}"));
     }
 

@@ -61,6 +61,15 @@ pub enum Outcome {
     Unfinished,
 }
 
+/// Whether the groups that come next count too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FallThrough {
+    No,
+    Yes,
+    /// Nothing is said of it: after the subscriber's own rows they do, after those of a group they do not.
+    Unsaid,
+}
+
 /// The request being processed, as far as the hooks need it.
 pub trait Request {
     /// Raw rows the server has understood.
@@ -93,13 +102,19 @@ pub trait Request {
     fn reply(&mut self, items: &[ReplyItem<'_>]) -> Result<(), PutError>;
 
     /// Build the pairs of raw rows for a list. Nothing happens to the request.
-    fn build(&self, list: List, rows: &[RawRow<'_>]) -> Result<Self::Rows, String>;
+    fn build<'a>(&self, list: List, rows: impl Iterator<Item = RawRow<'a>>) -> Result<Self::Rows, String>;
+
+    /// What the rows say of Fall-Through.
+    fn fall_through(&self, rows: &Self::Rows) -> FallThrough;
 
     /// Do the check items hold for this request?
     fn matches(&mut self, checks: &mut Self::Rows) -> bool;
 
     /// Merge pairs into a list, each by its own operator.
     fn merge(&mut self, list: List, rows: Self::Rows);
+
+    /// Whether the reply as it stands can be sent whole, and if not, why.
+    fn fits(&self) -> Result<(), String>;
 
     /// Set the reason this request is refused with, or the `conversation` it is part of.
     fn set_reason(&mut self, reason: Reason, conversation: bool);
@@ -112,6 +127,13 @@ pub trait Request {
 
     /// Log a failure and add it to Module-Failure-Message. One that is not `loud` is logged when debugging only.
     fn fail(&mut self, message: &str, loud: bool);
+}
+
+/// What is sent is the whole reply or none of it.
+fn fits(request: &impl Request) -> Result<(), Refusal> {
+    request
+        .fits()
+        .map_err(|why| Refusal::new(Reason::ReplyTooLong, format!("the reply cannot be sent whole: {why}")))
 }
 
 fn now() -> i64 {

@@ -6,7 +6,7 @@ use isp_core::password::AuthMethod;
 use isp_core::policy::{Reason, Refusal};
 
 use super::authorize::eap_method;
-use super::{Instance, Outcome, Request, now, refuse};
+use super::{Instance, Outcome, Request, fits, now, refuse};
 use crate::attribute::{List, Name, Value, nas_address, text};
 use crate::fault;
 use crate::guard::Hook;
@@ -19,7 +19,7 @@ const AUTHENTICATING: [&str; 5] = ["pap", "chap", "mschap", "digest", "eap"];
 /// database.
 pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
     if request.outcome() == Outcome::Accept
-        && let Err(refusal) = admit(instance, request)
+        && let Err(refusal) = fits(request).and_then(|()| admit(instance, request))
     {
         let [user_name] = request.find(List::Request, [Name::UserName]);
         let user_name = user_name.map_or_else(Vec::new, |name| name.bytes.to_owned());

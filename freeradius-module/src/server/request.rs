@@ -14,7 +14,14 @@ use isp_core::subscriber::RawRow;
 use super::dictionary::Attributes;
 use super::sys;
 use crate::attribute::{List, Name, Value, ipv6_prefix_bytes};
-use crate::hooks::{Outcome, PutError, Request};
+use crate::expansion;
+use crate::hooks::{FallThrough, Outcome, PutError, Request};
+
+/// Bytes of an answer that attributes may take: what RFC 2865 section 3 allows, without the header and the
+/// Message-Authenticator that the server may add.
+const ROOM: usize = 4096 - 20 - 18;
+/// No value of Fall-Through.
+const UNSAID: u32 = 2;
 
 /// Room for the text of an address or of a packet's type.
 const EXPANSION: usize = 64;
@@ -102,6 +109,7 @@ impl<'r> Rows<'r> {
 
     /// Build one more.
     pub(super) fn append(&mut self, attribute: &str, op: &str, value: &str) -> Result<(), String> {
+        expansion::check(value)?;
         let [attribute, op, value] = [attribute, op, value].map(CString::new);
         let (Ok(attribute), Ok(op), Ok(value)) = (attribute, op, value) else {
             return Err("it holds a NUL".to_owned());
@@ -329,7 +337,7 @@ impl<'r> Request for RequestRef<'r> {
         self.put(self.request, List::Reply, &raw)
     }
 
-    fn build(&self, list: List, rows: &[RawRow<'_>]) -> Result<Rows<'r>, String> {
+    fn build<'a>(&self, list: List, rows: impl Iterator<Item = RawRow<'a>>) -> Result<Rows<'r>, String> {
         let mut built = Rows::for_list(self, list);
         for row in rows {
             built
@@ -337,6 +345,22 @@ impl<'r> Request for RequestRef<'r> {
                 .map_err(|why| format!("row {} ({} {}): {why}", row.id, row.attribute, row.op))?;
         }
         Ok(built)
+    }
+
+    fn fall_through(&self, rows: &Rows<'r>) -> FallThrough {
+        let wanted = self.attributes.name(Name::FallThrough);
+        // SAFETY: rows: the list is ours alone, and only read.
+        match unsafe { sys::rlm_rust_pairs_integer(rows.first, wanted, UNSAID) } {
+            0 => FallThrough::No,
+            1 => FallThrough::Yes,
+            _ => FallThrough::Unsaid,
+        }
+    }
+
+    fn fits(&self) -> Result<(), String> {
+        // SAFETY: request-lists: a live request, whose reply is only read.
+        let fits = unsafe { sys::rlm_rust_reply_fits(self.request.as_ptr(), ROOM) };
+        if fits { Ok(()) } else { Err(last_error()) }
     }
 
     fn matches(&mut self, checks: &mut Rows<'r>) -> bool {
