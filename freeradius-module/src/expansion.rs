@@ -51,10 +51,7 @@ const OF_SQL: [&str; 2] = ["SQL-User-Name", "SQL-Group"];
 
 /// Whether a row's value is expanded, and all of it may be.
 pub fn check(value: &str) -> Result<(), String> {
-    let Some(format) = value
-        .strip_prefix('`')
-        .and_then(|rest| rest.strip_suffix('`'))
-    else {
+    let Some(format) = value.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) else {
         return Ok(());
     };
     format.split("%{").skip(1).try_for_each(part)

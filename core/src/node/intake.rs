@@ -150,7 +150,9 @@ impl Intake {
 /// The catalog, in which all groups of these subscribers have an index: rows may be given to a group later on.
 fn with_groups(snapshot: &Snapshot, subscribers: &[SubscriberRecord]) -> Arc<Catalog> {
     let mut catalog = snapshot.catalog();
-    let groups = subscribers.iter().flat_map(|s| s.groups.iter().map(|group| (s.tenant_id.as_str(), group)));
+    let groups = subscribers
+        .iter()
+        .flat_map(|s| s.groups.iter().map(|group| (s.tenant_id.as_str(), group)));
     let mut unknown = groups
         .filter(|(tenant, group)| catalog.known_group_index(tenant, group).is_none())
         .peekable();

@@ -340,7 +340,11 @@ struct NoBad;
 
 impl Dictionary for NoBad {
     fn check_row(&self, _: RowList, row: &AttributeRow) -> Result<(), String> {
-        if row.attribute == "Bad" { Err("no such attribute".into()) } else { Ok(()) }
+        if row.attribute == "Bad" {
+            Err("no such attribute".into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -382,20 +386,31 @@ fn groups_are_shared_by_their_members_and_keep_their_order() {
     let snapshot = builder.finish().0;
     let directory = tempfile::tempdir().unwrap();
     snapshot.save(&directory.path().join("copy"), "1", 2).unwrap();
-    let copy = Snapshot::load(&directory.path().join("copy"), vendors()).unwrap().snapshot;
+    let copy = Snapshot::load(&directory.path().join("copy"), vendors())
+        .unwrap()
+        .snapshot;
     for snapshot in [&snapshot, &copy] {
         let gold = (vec!["Class".to_owned()], None);
-        assert_eq!(groups_of(snapshot, "192.0.2.1", "one"), [(vec![], None), gold.clone(), gold]);
+        assert_eq!(
+            groups_of(snapshot, "192.0.2.1", "one"),
+            [(vec![], None), gold.clone(), gold]
+        );
         assert_eq!(
             groups_of(snapshot, "192.0.2.9", "one"),
             [(vec!["Filter-Id".to_owned()], None)]
         );
-        let faults: Vec<_> = groups_of(snapshot, "192.0.2.1", "two").into_iter().filter_map(|g| g.1).collect();
+        let faults: Vec<_> = groups_of(snapshot, "192.0.2.1", "two")
+            .into_iter()
+            .filter_map(|g| g.1)
+            .collect();
         assert_eq!(
             faults[0],
             "group \"broken\": radgroupreply row 7, attribute Bad: no such attribute"
         );
-        assert!(faults[1].contains("radgroupcheck row 7, attribute User-Profile"), "{faults:?}");
+        assert!(
+            faults[1].contains("radgroupcheck row 7, attribute User-Profile"),
+            "{faults:?}"
+        );
     }
 
     // Rows arrive, and go, without the members being read again.
@@ -408,6 +423,10 @@ fn groups_are_shared_by_their_members_and_keep_their_order() {
     snapshot.replace_catalog(after);
     assert_eq!(
         groups_of(&snapshot, "192.0.2.1", "one"),
-        [(vec!["Session-Timeout".to_owned()], None), (vec![], None), (vec![], None)]
+        [
+            (vec!["Session-Timeout".to_owned()], None),
+            (vec![], None),
+            (vec![], None)
+        ]
     );
 }

@@ -38,7 +38,11 @@ macro_rules! add {
 }
 macro_rules! delete {
     ($table:literal) => {
-        concat!("DELETE FROM ", $table, " WHERE tenant_id = $1 AND groupname = $2 AND id = $3")
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE tenant_id = $1 AND groupname = $2 AND id = $3"
+        )
     };
 }
 
@@ -139,7 +143,11 @@ impl Store {
     pub async fn groups(&self, tenant_id: &str) -> Result<Vec<GroupSize>> {
         let attempt = || "list groups".to_owned();
         let mut connection = self.reader().await.attempt(attempt)?;
-        let rows = connection.link().all(SIZES, params![tenant_id]).await.attempt(attempt)?;
+        let rows = connection
+            .link()
+            .all(SIZES, params![tenant_id])
+            .await
+            .attempt(attempt)?;
         let size = |row: &Row| -> Driver<GroupSize> {
             let mut columns = Columns::of(row);
             Ok(GroupSize {
@@ -160,10 +168,7 @@ impl Store {
         let attempt = || format!("read group {group:?}");
         let mut connection = self.reader().await.attempt(attempt)?;
         let mut read = Group::default();
-        for (list, into) in [
-            (RowList::Check, &mut read.checks),
-            (RowList::Reply, &mut read.replies),
-        ] {
+        for (list, into) in [(RowList::Check, &mut read.checks), (RowList::Reply, &mut read.replies)] {
             let statement = of(list, LIST_CHECK, LIST_REPLY);
             for row in connection
                 .link()

@@ -114,7 +114,11 @@ async fn every_write_is_noted(db: &Database) {
         db.store.subscriber_add(&subscriber(id, "t1")).await.unwrap();
     }
     let (tenants, people) = (ChangeKind::Tenant, ChangeKind::Subscriber);
-    let row = |table: &str| format!("INSERT INTO {table} (tenant_id, groupname, attribute, op, value) VALUES ('t1', 'g', 'Class', '=', 'x')");
+    let row = |table: &str| {
+        format!(
+            "INSERT INTO {table} (tenant_id, groupname, attribute, op, value) VALUES ('t1', 'g', 'Class', '=', 'x')"
+        )
+    };
     let mut feed = follow(db).await;
     for (write, expected) in [
         (row("radgroupcheck"), vec![(tenants, "t1")]),
@@ -190,7 +194,10 @@ async fn groups_are_administered(db: &Database) {
     assert_eq!((gold.checks.len(), gold.replies.len()), (1, 1));
     assert_eq!(gold.replies[0].value, "x");
     let names = |memberships: Vec<isp_core::group::Membership>| {
-        memberships.into_iter().map(|m| (m.group, m.priority)).collect::<Vec<_>>()
+        memberships
+            .into_iter()
+            .map(|m| (m.group, m.priority))
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         names(store.memberships("t1", "s1").await.unwrap()),

@@ -434,7 +434,11 @@ mod tests {
         merged(FallThrough::No, &of(&[&plain]), &[]);
         merged(FallThrough::Unsaid, &of(&[&plain, &plain]), &[control, reply]);
         merged(FallThrough::Yes, &of(&[&passed_over, &no, &plain]), &[control, reply]);
-        merged(FallThrough::Unsaid, &of(&[&yes, &passed_over, &given, &plain]), &[control, reply, reply]);
+        merged(
+            FallThrough::Unsaid,
+            &of(&[&yes, &passed_over, &given, &plain]),
+            &[control, reply, reply],
+        );
         merged(FallThrough::Unsaid, &of(&[&bare, &plain]), &[]);
         merged(FallThrough::Unsaid, &of(&[&passed_over]), &[]);
     }

@@ -125,7 +125,11 @@ impl Request for Fake {
     }
 
     fn fits(&self) -> Result<(), String> {
-        if self.too_long { Err("5000 bytes".to_owned()) } else { Ok(()) }
+        if self.too_long {
+            Err("5000 bytes".to_owned())
+        } else {
+            Ok(())
+        }
     }
 
     fn merge(&mut self, list: List, _: String) {

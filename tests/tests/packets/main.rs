@@ -7,6 +7,7 @@ mod change;
 mod configuration;
 mod durability;
 mod fault;
+mod groups;
 mod install;
 mod life;
 mod login;
