@@ -160,22 +160,32 @@ impl Packet {
     /// Send it once, and wait for the answer. `None`: there was none, or none with a valid authenticator.
     #[must_use]
     pub fn send(&self, server: &Radiusd) -> Option<Answer> {
-        let port = if self.kind == "auth" {
-            server.auth_port()
-        } else {
-            server.acct_port()
+        let printed = self.run(server, &self.text());
+        let answer = parse_all(&printed).into_iter().next();
+        assert!(
+            answer.is_some() || printed.contains("No reply from server"),
+            "radclient did not send {:?}:\n{printed}",
+            self.lines
+        );
+        answer
+    }
+
+    /// Send each when the one before is answered, all in the manner of the first: one client is sooner done with many than
+    /// many clients are. All must be answered.
+    #[must_use]
+    #[track_caller]
+    pub fn ask_all(packets: &[Self], server: &Radiusd) -> Vec<Answer> {
+        let Some(first) = packets.first() else {
+            return Vec::new();
         };
-        let mut client = Command::new("radclient")
-            .arg("-d")
-            .arg(server.raddb())
-            .args(["-x", "-r", "1", "-t", self.timeout])
-            .arg(format!("127.0.0.1:{port}"))
-            .args([self.kind, &self.secret])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("radclient (package freeradius-utils) can be started");
+        let text: Vec<String> = packets.iter().map(Self::text).collect();
+        let printed = first.run(server, &text.join("\n"));
+        let answers = parse_all(&printed);
+        assert_eq!(answers.len(), packets.len(), "{printed}\n{}", server.log());
+        answers
+    }
+
+    fn text(&self) -> String {
         let mut text = format!(
             "Packet-Src-IP-Address = {}\nNAS-IP-Address = {}\n",
             self.source, self.source
@@ -184,15 +194,30 @@ impl Packet {
             text.push_str(line);
             text.push('\n');
         }
+        text
+    }
+
+    /// What the client prints when it has sent the packets of `text`, one at a time.
+    fn run(&self, server: &Radiusd, text: &str) -> String {
+        let port = if self.kind == "auth" {
+            server.auth_port()
+        } else {
+            server.acct_port()
+        };
+        let mut client = Command::new("radclient")
+            .arg("-d")
+            .arg(server.raddb())
+            .args(["-x", "-r", "1", "-p", "1", "-t", self.timeout])
+            .arg(format!("127.0.0.1:{port}"))
+            .args([self.kind, &self.secret])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("radclient (package freeradius-utils) can be started");
         client.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         let output = client.wait_with_output().unwrap();
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        let answer = parse(&printed);
-        assert!(
-            answer.is_some() || printed.contains("No reply from server"),
-            "radclient did not send {text}:\n{printed}"
-        );
-        answer
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     }
 
     /// Send it; there must be an answer.
@@ -213,14 +238,22 @@ fn hex(octets: &[u8]) -> String {
         .fold("0x".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-fn parse(printed: &str) -> Option<Answer> {
-    let mut lines = printed.lines().skip_while(|line| !line.starts_with("Received "));
-    let code = lines.next()?.split_ascii_whitespace().nth(1)?.to_owned();
-    let attributes = lines
-        .map_while(|line| line.strip_prefix('\t'))
-        .filter_map(|line| line.split_once(" = "))
-        .filter(|(name, _)| *name != "Message-Authenticator")
-        .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
-        .collect();
-    Some(Answer { code, attributes })
+fn parse_all(printed: &str) -> Vec<Answer> {
+    let lines: Vec<&str> = printed.lines().collect();
+    let received = |line: &&str| line.strip_prefix("Received ").map(str::to_owned);
+    lines
+        .iter()
+        .enumerate()
+        .filter_map(|(at, line)| Some((at, received(line)?)))
+        .map(|(at, head)| Answer {
+            code: head.split_ascii_whitespace().next().unwrap_or_default().to_owned(),
+            attributes: lines[at + 1..]
+                .iter()
+                .map_while(|line| line.strip_prefix('\t'))
+                .filter_map(|line| line.split_once(" = "))
+                .filter(|(name, _)| *name != "Message-Authenticator")
+                .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
+                .collect(),
+        })
+        .collect()
 }

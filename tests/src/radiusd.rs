@@ -40,7 +40,10 @@ pub struct Builder {
     verbosity: &'static [&'static str],
     /// `(dotted key, value)` of the section `rust`.
     keys: Vec<(String, String)>,
-    clients: Vec<(Ipv4Addr, String)>,
+    /// `(address, secret, virtual server)`.
+    clients: Vec<(Ipv4Addr, String, Option<&'static str>)>,
+    /// `(path below raddb, content)`.
+    files: Vec<(&'static str, String)>,
     environment: Vec<(String, String)>,
     /// Log where `radiusd.conf` says instead of where `-l` does.
     log_as_configured: bool,
@@ -58,7 +61,8 @@ pub fn configure(database_url: &str) -> Builder {
         mode: Mode::Foreground,
         verbosity: &["-xx"],
         keys: Vec::new(),
-        clients: vec![(Ipv4Addr::LOCALHOST, SECRET.to_owned())],
+        clients: vec![(Ipv4Addr::LOCALHOST, SECRET.to_owned(), None)],
+        files: Vec::new(),
         environment: Vec::new(),
         log_as_configured: false,
         edits: Vec::new(),
@@ -91,7 +95,21 @@ impl Builder {
     /// A further NAS that the server itself accepts packets from.
     #[must_use]
     pub fn client(mut self, address: Ipv4Addr) -> Self {
-        self.clients.push((address, SECRET.to_owned()));
+        self.clients.push((address, SECRET.to_owned(), None));
+        self
+    }
+
+    /// A NAS whose packets another virtual server answers than the one that listens.
+    #[must_use]
+    pub fn client_of(mut self, server: &'static str, address: Ipv4Addr) -> Self {
+        self.clients.push((address, SECRET.to_owned(), Some(server)));
+        self
+    }
+
+    /// A further file of the configuration.
+    #[must_use]
+    pub fn file(mut self, path: &'static str, content: String) -> Self {
+        self.files.push((path, content));
         self
     }
 
@@ -174,12 +192,16 @@ impl Builder {
             String::from_utf8_lossy(&made.stderr)
         );
         let mut clients = String::new();
-        for (address, secret) in &self.clients {
+        for (address, secret, server) in &self.clients {
+            let server = server.map_or_else(String::new, |server| format!("\tvirtual_server = {server}\n"));
             writeln!(
                 clients,
-                "client nas-{address} {{\n\tipaddr = {address}\n\tsecret = {secret}\n}}"
+                "client nas-{address} {{\n\tipaddr = {address}\n\tsecret = {secret}\n{server}}}"
             )
             .unwrap();
+        }
+        for (path, content) in &self.files {
+            std::fs::write(self.raddb().join(path), content).unwrap();
         }
         std::fs::write(self.raddb().join("clients.conf"), clients).unwrap();
         std::fs::write(self.raddb().join("mods-enabled/rust"), module_section(&self.keys)).unwrap();

@@ -205,20 +205,26 @@ fn tell(instance: &Instance, request: &mut impl Request, user_name: &[u8], autho
 fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Result<(), Refusal> {
     let mut checks = build(request, List::Control, "radcheck", authorization.checks.iter().copied())?;
     let replies = build(request, List::Reply, "radreply", authorization.replies.iter().copied())?;
-    if let Some(checks) = &mut checks
-        && !request.matches(checks)
-    {
-        return Err(Refusal::new(
-            Reason::CheckMismatch,
-            "a radcheck row of the subscriber does not hold for this packet",
-        ));
+    let holds = checks.as_mut().is_none_or(|checks| request.matches(checks));
+    if !holds && authorization.groups.is_empty() {
+        return Err(mismatch());
     }
-    request
-        .give(&authorization.credential)
-        .map_err(|why| put_failed(request, why))?;
+    if holds {
+        request
+            .give(&authorization.credential)
+            .map_err(|why| put_failed(request, why))?;
+    }
     request
         .reply(authorization.reply)
         .map_err(|why| put_failed(request, why))?;
+    if !holds {
+        // The password was the subscriber's own, too: only a group can bring what lets it in.
+        if !join(request, authorization.groups)? {
+            return Err(mismatch());
+        }
+        request.set_reason(Reason::CheckMismatch, false);
+        return fits(request);
+    }
     if let Some(checks) = checks {
         request.merge(List::Control, checks);
     }
@@ -229,9 +235,17 @@ fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Resul
     if written { fits(request) } else { Ok(()) }
 }
 
+fn mismatch() -> Refusal {
+    Refusal::new(
+        Reason::CheckMismatch,
+        "a radcheck row of the subscriber does not hold for this packet",
+    )
+}
+
 /// Stock `rlm_sql` (3.2): a group whose check rows do not hold is passed over; the first that holds is the last, unless its
-/// reply rows say Fall-Through.
-fn join(request: &mut impl Request, groups: &[&Group]) -> Result<(), Refusal> {
+/// reply rows say Fall-Through. Says whether any held.
+fn join(request: &mut impl Request, groups: &[&Group]) -> Result<bool, Refusal> {
+    let mut joined = false;
     for group in groups {
         let checks = group.checks.iter().map(RawRow::from);
         let replies = group.replies.iter().map(RawRow::from);
@@ -242,6 +256,7 @@ fn join(request: &mut impl Request, groups: &[&Group]) -> Result<(), Refusal> {
         {
             continue;
         }
+        joined = true;
         if let Some(checks) = checks {
             request.merge(List::Control, checks);
         }
@@ -249,7 +264,7 @@ fn join(request: &mut impl Request, groups: &[&Group]) -> Result<(), Refusal> {
             break;
         }
     }
-    Ok(())
+    Ok(joined)
 }
 
 fn merge_reply<R: Request>(request: &mut R, replies: Option<R::Rows>) -> FallThrough {
@@ -475,6 +490,22 @@ mod tests {
         };
         grant(&mut request, &authorization(&[CHECK], &[REPLY])).unwrap();
         assert_eq!(request.done, ["give", "reply 0", "merge Control", "merge Reply"]);
+    }
+
+    #[test]
+    fn a_group_that_holds_lets_in_whose_own_checks_do_not() {
+        let groups = [group("", "Class")];
+        let mut request = Fake::default();
+        let authorization = Authorization {
+            groups: &[&groups[0]],
+            ..authorization(&[CHECK], &[REPLY])
+        };
+        grant(&mut request, &authorization).unwrap();
+        assert_eq!(
+            request.done,
+            ["reply 0", "merge Reply", "check_mismatch of the request"],
+            "neither the password nor a row of its own"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod login;
 mod matrix;
 mod mschap;
 mod outage;
+mod parity;
 mod policy;
 mod post_auth;
 mod quota;
