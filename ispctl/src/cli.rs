@@ -4,7 +4,7 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
-use crate::cmd::{key, migrate, nas, plan, retention, session, status, subscriber, tenant, usage, whohad};
+use crate::cmd::{key, migrate, nas, plan, retention, session, status, subscriber, tenant, usage, vendor, whohad};
 use crate::config::{Flags, Settings};
 use crate::context::Context;
 use crate::error::{EXIT_CODES, Error, Result};
@@ -43,6 +43,9 @@ enum Command {
     /// Access servers, and the shared secrets they speak RADIUS with
     #[command(subcommand)]
     Nas(nas::Command),
+    /// What plans are in the attributes of each vendor of NAS
+    #[command(subcommand)]
+    Vendor(vendor::Command),
     /// Access lines and their credentials
     #[command(subcommand)]
     Subscriber(subscriber::Command),
@@ -89,6 +92,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Tenant(command) => tenant::run(context, command).await,
         Command::Plan(command) => plan::run(context, command).await,
         Command::Nas(command) => nas::run(context, command).await,
+        Command::Vendor(command) => vendor::run(context, command).await,
         Command::Subscriber(command) => subscriber::run(context, command).await,
         Command::Session(command) => session::run(context, command).await,
         Command::Usage(args) => usage::run(context, args).await,

@@ -38,6 +38,12 @@ pub(crate) struct Flags {
     /// Keys that seal passwords and NAS secrets
     #[arg(long, global = true, env = "ISP_KEY_FILE", value_name = "FILE")]
     pub(crate) key_file: Option<OsString>,
+    /// Vendors of NAS, the file the RADIUS servers read [default: those that come with ispctl]
+    #[arg(long, global = true, env = "ISP_VENDORS", value_name = "FILE")]
+    pub(crate) vendors: Option<OsString>,
+    /// A second such file, with vendors of your own
+    #[arg(long, global = true, env = "ISP_VENDORS_LOCAL", value_name = "FILE")]
+    pub(crate) vendors_local: Option<OsString>,
     /// Tenant, by name or id; not needed while there is only one
     #[arg(long, global = true, env = "ISP_TENANT", value_name = "NAME|ID")]
     pub(crate) tenant: Option<String>,
@@ -56,6 +62,8 @@ struct File {
     database_url: Option<SecretText>,
     database_connections: Option<u32>,
     key_file: Option<PathBuf>,
+    vendors: Option<PathBuf>,
+    vendors_local: Option<PathBuf>,
     tenant: Option<String>,
     operator: Option<String>,
     log: Option<String>,
@@ -80,6 +88,9 @@ pub(crate) struct Settings {
     pub(crate) database_url: Option<Secret<String>>,
     pub(crate) database_connections: u32,
     pub(crate) key_file: Option<PathBuf>,
+    /// None = those that come with this version.
+    pub(crate) vendors: Option<PathBuf>,
+    pub(crate) vendors_local: Option<PathBuf>,
     pub(crate) tenant: Option<String>,
     pub(crate) operator: Option<String>,
     pub(crate) log: LevelFilter,
@@ -209,6 +220,8 @@ impl Settings {
             database_url: url,
             database_connections: u32::try_from(connections).unwrap_or(u32::MAX),
             key_file: given_path(&flags.key_file).or(file.key_file),
+            vendors: given_path(&flags.vendors).or(file.vendors),
+            vendors_local: given_path(&flags.vendors_local).or(file.vendors_local),
             tenant: given(&flags.tenant).or(given(&file.tenant)),
             operator: given(&flags.operator).or(given(&file.operator)).or_else(login_name),
             log: log.unwrap_or(LevelFilter::WARN),

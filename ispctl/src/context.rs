@@ -1,5 +1,9 @@
 //! What commands share: the settings, the database, the tenant, the keys.
 
+use std::path::PathBuf;
+
+use isp_core::dictionary::AnyAttribute;
+use isp_core::policy::vendor::{self, Source, VendorSet};
 use isp_core::secret::KeyRing;
 use isp_core::store::Store;
 use isp_core::tenant::Tenant;
@@ -82,6 +86,27 @@ impl Context {
     pub(crate) async fn store_and_tenant(&self) -> Result<(&Store, Tenant)> {
         let store = self.store().await?;
         Ok((store, self.tenant(store).await?))
+    }
+
+    /// The vendors of NAS: of the files that are configured, or those that come with this version. No dictionary is asked.
+    pub(crate) fn vendors(&self) -> Result<VendorSet> {
+        let read = |path: &PathBuf| match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Source {
+                path: path.clone(),
+                text,
+            }),
+            Err(source) => Err(Error::file(path, source)),
+        };
+        let first = match &self.settings.vendors {
+            Some(path) => read(path)?,
+            None => Source {
+                path: "vendors.toml".into(),
+                text: vendor::SHIPPED.to_owned(),
+            },
+        };
+        let mut sources = vec![first];
+        sources.extend(self.settings.vendors_local.as_ref().map(read).transpose()?);
+        VendorSet::read(&sources, &AnyAttribute).map_err(Error::Vendors)
     }
 
     /// The keys, where a key file is configured.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use isp_core::password::PasswordError;
+use isp_core::policy::vendor;
 use isp_core::secret::SecretError;
 use isp_core::store::StoreError;
 use isp_core::tenant::Tenant;
@@ -44,6 +45,8 @@ pub(crate) enum Error {
     Password(#[from] PasswordError),
     #[error("{path}: {source}", path = path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error("{}", lines(.0))]
+    Vendors(Vec<vendor::Fault>),
     #[error("standard input: {0}")]
     Stdin(io::Error),
     #[error("standard output: {0}")]
@@ -54,6 +57,11 @@ pub(crate) enum Error {
     Runtime(io::Error),
     #[error("the {0} thread stopped unexpectedly")]
     Thread(&'static str),
+}
+
+fn lines(faults: &[vendor::Fault]) -> String {
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    told.join("\n")
 }
 
 /// The list that `--help` shows; [`Error::exit_code`] is its other half.
@@ -87,7 +95,7 @@ impl Error {
         ExitCode::from(match self {
             // The reader of a pipe went away: it has what it wanted.
             Self::Stdout(e) if e.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Usage(_) | Self::Config(_) | Self::Password(PasswordError::NoKeys(_)) => 2,
+            Self::Usage(_) | Self::Config(_) | Self::Vendors(_) | Self::Password(PasswordError::NoKeys(_)) => 2,
             Self::NotFound { .. } | Self::Store(StoreError::NotFound { .. } | StoreError::MissingReference { .. }) => 3,
             Self::Conflict(_) | Self::Store(StoreError::Duplicate { .. } | StoreError::InUse { .. }) => 4,
             Self::Secret(SecretError::KeyFile { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => 4,

@@ -45,6 +45,9 @@ const TIMES: [&str; 25] = [
 const OCTETS: [&str; 2] = ["upload_octets", "download_octets"];
 const DURATIONS: [&str; 2] = ["session_time", "seconds"];
 
+/// A field of a table that holds long texts to choose from: people see one in a line.
+const CHOICES: &str = "value";
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     pub(crate) json: bool,
@@ -74,7 +77,7 @@ impl Output {
         for (name, value) in fields {
             match value {
                 Value::Array(rows) if rows.is_empty() => {}
-                Value::Array(rows) => {
+                Value::Array(rows) if rows.iter().any(Value::is_object) => {
                     let columns: Vec<&str> = rows
                         .first()
                         .and_then(Value::as_object)
@@ -183,8 +186,17 @@ fn cell(name: &str, value: &Value) -> String {
             Some(seconds) if DURATIONS.contains(&name) => duration(seconds.unsigned_abs()),
             _ => number.to_string(),
         },
+        // A list of lists is one of choices, each with all that is in it.
+        Value::Array(values) if values.iter().any(Value::is_array) => joined(values, " | "),
+        Value::Array(values) if name == CHOICES => joined(values, "\n"),
+        Value::Array(values) => joined(values, ", "),
         value => printable(&value.to_string()),
     }
+}
+
+fn joined(values: &[Value], by: &str) -> String {
+    let values: Vec<String> = values.iter().map(|value| cell("", value)).collect();
+    values.join(by)
 }
 
 /// Unix seconds as RFC 3339 UTC; the bare number where the calendar does not reach.
@@ -250,6 +262,14 @@ mod tests {
              a          5\n\
              longer  1000  1970-01-01T00:00:00Z\n"
         );
+    }
+
+    #[test]
+    fn lists_inside_a_record_are_short() {
+        assert_eq!(cell("x", &json!(["a", 1])), "a, 1");
+        assert_eq!(cell("value", &json!(["a", "b"])), "a\nb");
+        assert_eq!(cell("x", &json!([["a", "b"], ["c"]])), "a, b | c");
+        assert_eq!(cell("x", &json!({"a": 1})), "{\"a\":1}");
     }
 
     #[test]

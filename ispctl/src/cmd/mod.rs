@@ -18,6 +18,7 @@ pub(crate) mod status;
 pub(crate) mod subscriber;
 pub(crate) mod tenant;
 pub(crate) mod usage;
+pub(crate) mod vendor;
 pub(crate) mod whohad;
 
 /// `set` without a field is a slip, but does what it says.

@@ -182,6 +182,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             if nas.shortname.is_empty() {
                 nas.shortname.clone_from(&nas.nasname);
             }
+            warn_of_unknown_vendor(context, &nas)?;
             let plain = secret.seal_into(&mut nas, &context.required_keys()?)?;
             nas.id = store.nas_add(&nas).await?;
             tell(context, nas, secret.generate.then_some(plain))?;
@@ -225,6 +226,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
                 move_to(context, &mut nas, &nasname)?;
                 source.check(&nas)?;
             }
+            if nas.vendor != before.vendor {
+                warn_of_unknown_vendor(context, &nas)?;
+            }
             if nas != before {
                 store.nas_set(&nas).await?;
             }
@@ -244,6 +248,18 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             }
             context.output.done(&how.told("NAS", &nas.nasname));
         }
+    }
+    Ok(())
+}
+
+/// The servers may have a file that is not named here, so it is not refused.
+fn warn_of_unknown_vendor(context: &Context, nas: &Nas) -> Result<()> {
+    if context.vendors()?.get(&nas.vendor).is_none() {
+        output::warning(&format!(
+            "vendor {:?} is in no file of vendors known here (ispctl vendor list): a server that does not know it either takes \
+             the NAS for generic",
+            nas.vendor
+        ));
     }
     Ok(())
 }

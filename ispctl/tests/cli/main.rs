@@ -12,6 +12,7 @@ mod policy;
 mod quotas;
 mod sessions;
 mod subscribers;
+mod vendors;
 
 /// Make one test for each database out of `fn name(lab: &Lab)`.
 macro_rules! on_both_databases {

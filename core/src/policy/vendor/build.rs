@@ -26,6 +26,9 @@ pub(super) fn build(sources: &[Source], definitions: &dyn Definitions) -> Result
             Err(problem) => builder.fault(number, problem),
             Ok(file) => {
                 for (name, table) in file.vendor {
+                    if let Err(problem) = check_name(&name) {
+                        builder.fault(number, problem);
+                    }
                     builder.written.push(Written {
                         file: number,
                         name,
@@ -416,6 +419,18 @@ fn items(builder: &mut Builder<'_>, this: &Written, inherited: Vec<Item>) -> Vec
     }
     all.extend(own);
     all
+}
+
+/// The column of a NAS takes no others.
+fn check_name(name: &Text) -> Result<(), Problem> {
+    const LONGEST: usize = 30;
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    let text = name.get_ref();
+    if text.chars().all(fits) && (1..=LONGEST).contains(&text.len()) {
+        return Ok(());
+    }
+    let what = format!("the vendor's name {text:?} is not of 1 to {LONGEST} lower-case letters, digits, '-' and '_'");
+    Err(Problem::at(name, what))
 }
 
 fn unknown_vendor<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub const PORT: u16 = 3799;
 
 /// How to change or end a session on NAS of a vendor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coa {
     pub port: u16,
     pub request: Request,
@@ -72,15 +72,13 @@ pub enum SessionKey {
 }
 
 /// How to take an attribute back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undo {
     pub attribute: String,
-    #[serde(flatten)]
     pub how: UndoBy,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UndoBy {
     /// Send this attribute.
     Send { by: String, value: UndoValue },

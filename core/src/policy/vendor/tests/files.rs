@@ -70,6 +70,10 @@ fn what_is_wrong_is_told_with_file_and_line() {
             "v.toml:2: unknown field `descripton`",
         ),
         ("[vendor.a]", "v.toml:1: there is no [vendor.generic]"),
+        (
+            "[vendor.generic]\n[vendor.Acme]",
+            "v.toml:2: the vendor's name \"Acme\"",
+        ),
         ("", "v.toml:1: there is no [vendor.generic]"),
         (
             "[vendor.generic]\n[vendor.a]\nextends = \"genric\"",
