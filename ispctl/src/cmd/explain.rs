@@ -9,7 +9,6 @@ use isp_core::nas::Nas;
 use isp_core::password::AuthMethod;
 use isp_core::policy::binding::Packet;
 use isp_core::policy::reply::{ReplyItem, Value};
-use isp_core::policy::vendor::VendorSet;
 use isp_core::policy::{self, SubscriberFacts, Told};
 use isp_core::snapshot::{Asked, SnapshotBuilder};
 use serde::Serialize;
@@ -86,11 +85,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
         Some(name) => Some(nas::find_nas(store, &tenant, name).await?),
         None => None,
     };
-    let vendors = VendorSet::shipped().map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        Error::Refused(faults.join("; "))
-    })?;
-    let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), Arc::new(vendors));
+    let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), Arc::new(context.vendors()?));
     store.load_catalog(&mut builder).await?;
     store
         .load_subscribers(std::slice::from_ref(&subscriber.id), &mut builder)
