@@ -9,42 +9,70 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::MutexGuard;
+use rustix::io::Errno;
+use rustix::thread::futex;
 use tracing::warn;
 
 use super::{Extent, JournalError, Mark, Shared, State, Trouble, frame, segment};
 
 /// More would only make the groups smaller.
 const COMMITTERS: usize = 2;
+/// Threads that were just told are about to come back with the next record: a group may wait for them, so that fewer
+/// synchronizations do for the same records, no longer than one takes.
+const GATHER: Duration = Duration::from_micros(300);
 
 type Outcome = Result<(), JournalError>;
 
 /// What becomes of the records of one group.
+///
+/// Those who wait hold no lock, so that all of them are woken by one call and none waits for another.
 #[derive(Debug, Default)]
 pub(super) struct Group {
-    outcome: Mutex<Option<Outcome>>,
-    known: Condvar,
+    outcome: OnceLock<Outcome>,
+    known: AtomicU32,
 }
 
 impl Group {
     /// `None` past the deadline.
     pub(super) fn wait(&self, deadline: Instant) -> Option<Outcome> {
-        let mut outcome = self.outcome.lock();
-        while outcome.is_none() {
-            if self.known.wait_until(&mut outcome, deadline).timed_out() {
+        while self.known.load(Ordering::Acquire) == 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = left.try_into().ok()?;
+            // Else it is known meanwhile, or this was woken for nothing.
+            if futex::wait(&self.known, futex::Flags::PRIVATE, 0, Some(&left)) == Err(Errno::TIMEDOUT) {
                 break;
             }
         }
-        outcome.clone()
+        self.outcome.get().cloned()
     }
 
     fn finish(&self, outcome: Outcome) {
-        *self.outcome.lock() = Some(outcome);
-        self.known.notify_all();
+        // One committer has it, and tells once.
+        let _ = self.outcome.set(outcome);
+        self.known.store(1, Ordering::Release);
+        // Fails for an address that is none of ours only.
+        let _ = futex::wake(&self.known, futex::Flags::PRIVATE, i32::MAX.unsigned_abs());
+    }
+}
+
+/// How many wait at the same time, lately.
+#[derive(Debug, Default)]
+pub(super) struct Crowd(u64);
+
+impl Crowd {
+    /// Most of them: their group is on its way to the disk while the others begin the next one.
+    const fn enough(&self) -> u64 {
+        self.0 / 4 * 3
+    }
+
+    fn see(&mut self, waiting: u64) {
+        self.0 = waiting.max(self.0 - self.0.div_ceil(16));
     }
 }
 
@@ -55,6 +83,8 @@ pub(super) struct Pending {
     records: u64,
     /// Of the first one, Unix seconds.
     time: i64,
+    /// Of the first one.
+    since: Option<Instant>,
     group: Arc<Group>,
 }
 
@@ -67,9 +97,14 @@ impl Pending {
         self.frames.len()
     }
 
+    pub(super) const fn records(&self) -> u64 {
+        self.records
+    }
+
     pub(super) fn push(&mut self, payload: &[u8], now: i64) -> Arc<Group> {
         if self.is_empty() {
             self.time = now;
+            self.since = Some(Instant::now());
         }
         frame::push(&mut self.frames, payload, now);
         self.records += 1;
@@ -135,6 +170,10 @@ fn run(shared: &Shared, which: usize) {
             shared.work.wait(&mut state);
             continue;
         }
+        if let Some(until) = state.more_until() {
+            shared.work.wait_until(&mut state, until);
+            continue;
+        }
         if let Some(segment) = write(shared, which, &mut state) {
             sync(shared, which, &mut state, &segment);
         }
@@ -147,6 +186,17 @@ fn run(shared: &Shared, which: usize) {
 }
 
 impl State {
+    /// Whether those who are about to append have done so, as far as is known of them.
+    pub(super) const fn enough(&self) -> bool {
+        self.pending.records() >= self.crowd.enough()
+    }
+
+    /// How long to let further records join those that wait; `None` = not any longer.
+    fn more_until(&self) -> Option<Instant> {
+        let until = self.pending.since.map(|since| since + GATHER)?;
+        (!self.closed && !self.enough() && Instant::now() < until).then_some(until)
+    }
+
     /// Whether what waits needs another segment.
     fn must_turn(&self, shared: &Shared) -> bool {
         self.segment.is_none() || {
@@ -191,7 +241,10 @@ fn write(shared: &Shared, which: usize, state: &mut MutexGuard<'_, State>) -> Op
         records,
         time,
         group,
+        ..
     } = std::mem::take(&mut state.pending);
+    let others: u64 = state.in_flight.iter().map(|flight| flight.records).sum();
+    state.crowd.see(records + others);
     let next = state.written.next;
     let current = state.segment.clone().filter(|_| !turn);
     let offset = if turn { segment::HEADER } else { state.written.offset };

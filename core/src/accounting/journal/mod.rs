@@ -47,7 +47,7 @@ pub use reader::{Batch, Reader};
 
 use super::AccountingRecord;
 use crate::clock::unix_now;
-use commit::{InFlight, Pending, Segment};
+use commit::{Crowd, InFlight, Pending, Segment};
 
 /// Bytes that may wait for the disk: it has stopped answering long before.
 const MOST_PENDING: usize = 8 << 20;
@@ -152,6 +152,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     pending: Pending,
+    crowd: Crowd,
     /// A committer is putting records into the segment, which is done in turn.
     writing: bool,
     in_flight: VecDeque<InFlight>,
@@ -246,10 +247,11 @@ impl Journal {
         let outcome = {
             let mut state = self.shared.state.lock();
             state.admit(&self.shared)?;
-            let first = state.pending.is_empty();
             let outcome = state.pending.push(&payload, now);
+            // The first one begins a group, and the one that makes it large enough ends it.
+            let wake = state.pending.records() == 1 || state.enough();
             drop(state);
-            if first {
+            if wake {
                 self.shared.work.notify_one();
             }
             outcome

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use tracing::{error, warn};
 
 use super::checkpoint::{self, Stored};
-use super::commit::Pending;
+use super::commit::{Crowd, Pending};
 use super::segment::{self, Scan, Step};
 use super::{Extent, JournalError, Mark, State, Totals};
 
@@ -111,6 +111,7 @@ pub(super) fn recover(directory: &Path) -> Result<State, JournalError> {
     let unapplied = files.iter().map(|file| file.end.saturating_sub(segment::HEADER));
     Ok(State {
         pending: Pending::default(),
+        crowd: Crowd::default(),
         writing: false,
         in_flight: VecDeque::new(),
         syncing: 0,
