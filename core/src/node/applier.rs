@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -21,10 +21,16 @@ use crate::clock::unix_now;
 use crate::store::StoreError;
 
 /// Records per transaction, if there are as many. A database that does not manage so many in its time gets half.
-const MOST: usize = 4_000;
+const MOST: usize = 16_000;
 const LEAST: usize = 50;
 /// A checkpoint may be behind by so much while nothing happens.
 const IDLE: Duration = Duration::from_secs(1);
+/// Records that come one after another are gathered: a batch costs the database much the same whatever its size.
+const APART: Duration = Duration::from_millis(200);
+/// Answering comes first: a database that works for this node half of the time leaves the processors to packets that
+/// come all at once. No longer than this, in records' age (seconds) and for a single rest.
+const BEHIND: i64 = 5;
+const MOST_REST: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(200);
 const MOST_RETRY: Duration = Duration::from_secs(5);
 /// A node that stops does not wait for a database that is away; a connection may be lost just then.
@@ -99,12 +105,23 @@ impl std::fmt::Display for Fault {
 impl Applier {
     async fn run(mut self) {
         while let Some(mut batch) = self.next().await {
+            let began = Instant::now();
             if !self.insist(&mut batch).await {
                 break;
             }
             block_in_place(|| self.reader.applied(&batch));
+            self.rest(began.elapsed()).await;
         }
         block_in_place(|| self.reader.checkpoint());
+    }
+
+    /// Leave the processors to others after a batch that took so long.
+    async fn rest(&mut self, took: Duration) {
+        if self.reader.oldest().is_some_and(|oldest| unix_now() - oldest > BEHIND) || *self.stop.borrow() {
+            return;
+        }
+        let rest = took.max(APART.saturating_sub(took)).min(MOST_REST);
+        let _ = tokio::time::timeout(rest, self.stop.changed()).await;
     }
 
     /// The next records; `None` if it is over.

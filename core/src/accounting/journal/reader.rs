@@ -83,6 +83,13 @@ impl Reader {
         .await;
     }
 
+    /// When the first record that is not applied was appended, Unix seconds.
+    #[must_use]
+    pub fn oldest(&self) -> Option<i64> {
+        let state = self.shared.state.lock();
+        state.oldest.filter(|_| state.durable.next > state.applied)
+    }
+
     /// Up to `most` records, without waiting; `None` if there are none. What cannot be read is reported and skipped.
     ///
     /// # Errors
