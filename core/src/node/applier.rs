@@ -27,8 +27,8 @@ const LEAST: usize = 50;
 const IDLE: Duration = Duration::from_secs(1);
 /// Records that come one after another are gathered: a batch costs the database much the same whatever its size.
 const APART: Duration = Duration::from_millis(200);
-/// Answering comes first: a database that works for this node half of the time leaves the processors to packets that
-/// come all at once. No longer than this, in records' age (seconds) and for a single rest.
+/// Answering comes first: while more records come than are applied, the database works for this node half of the time
+/// and leaves the processors to packets. No longer than this, in records' age (seconds) and for a single rest.
 const BEHIND: i64 = 5;
 const MOST_REST: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(200);
@@ -105,22 +105,28 @@ impl std::fmt::Display for Fault {
 impl Applier {
     async fn run(mut self) {
         while let Some(mut batch) = self.next().await {
-            let began = Instant::now();
+            let (began, appended) = (Instant::now(), self.reader.appended());
             if !self.insist(&mut batch).await {
                 break;
             }
             block_in_place(|| self.reader.applied(&batch));
-            self.rest(began.elapsed()).await;
+            let surge = self.reader.appended() - appended > batch.records.len() as u64;
+            self.rest(began.elapsed(), surge).await;
         }
         block_in_place(|| self.reader.checkpoint());
     }
 
-    /// Leave the processors to others after a batch that took so long.
-    async fn rest(&mut self, took: Duration) {
-        if self.reader.oldest().is_some_and(|oldest| unix_now() - oldest > BEHIND) || *self.stop.borrow() {
+    /// Let records gather after a batch that took so long.
+    async fn rest(&mut self, took: Duration, surge: bool) {
+        if *self.stop.borrow() {
             return;
         }
-        let rest = took.max(APART.saturating_sub(took)).min(MOST_REST);
+        let behind = self.reader.oldest().is_some_and(|oldest| unix_now() - oldest > BEHIND);
+        let rest = if surge && !behind {
+            took.clamp(APART, MOST_REST)
+        } else {
+            APART.saturating_sub(took)
+        };
         let _ = tokio::time::timeout(rest, self.stop.changed()).await;
     }
 

@@ -83,6 +83,12 @@ impl Reader {
         .await;
     }
 
+    /// Records appended since the journal was opened.
+    #[must_use]
+    pub fn appended(&self) -> u64 {
+        self.shared.state.lock().stats.appended
+    }
+
     /// When the first record that is not applied was appended, Unix seconds.
     #[must_use]
     pub fn oldest(&self) -> Option<i64> {
