@@ -302,6 +302,14 @@ fn fill_history(cluster: &Cluster, database: &str, (closed, open): (u64, u64)) -
             sql,
             "SELECT radacct_create_month(now() - make_interval(months => m)) FROM generate_series(0, 36) m;"
         )?;
+        // Made again when the rows are there, which is many times faster.
+        writeln!(
+            sql,
+            "CREATE TEMP TABLE indexes AS
+                SELECT indexrelid::regclass::text AS name, replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') AS definition
+                FROM pg_index WHERE indrelid = 'radacct'::regclass;
+            SELECT 'DROP INDEX ' || name FROM indexes \\gexec"
+        )?;
         writeln!(
             sql,
             "INSERT INTO radacct ({columns}) SELECT {values} FROM (
@@ -315,6 +323,7 @@ fn fill_history(cluster: &Cluster, database: &str, (closed, open): (u64, u64)) -
                 SELECT n + 100000000 AS n, now() - n * interval '1 s' AS start, NULL::timestamptz AS stop
                 FROM generate_series(1, {open}) n) h;"
         )?;
+        writeln!(sql, "SELECT definition FROM indexes \\gexec")?;
         writeln!(sql, "VACUUM ANALYZE;")
     })
 }
