@@ -1,5 +1,5 @@
 //! Raw rows mean to us what they mean to stock `sql`: each case of `corpus.toml` is asked of both modules, in one server
-//! and on the same tables, and the replies are the same.
+//! and on the same rows, and the replies are the same.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -144,9 +144,12 @@ fn seed(database: &Database, corpus: &[Case]) {
 /// The same server with stock `sql`, and the queries it comes with, for one of the NAS.
 fn with_stock(server: Builder, database: &Database) -> Builder {
     let driver = if database.is_sqlite() {
+        // A copy: two SQLite libraries in one process must not open one file.
+        let copy = server.directory().join("stock.db");
+        database.execute(&format!("VACUUM INTO '{}'", copy.display()));
         format!(
             "driver = \"rlm_sql_sqlite\"\n\tsqlite {{\n\t\tfilename = \"{}\"\n\t\tbusy_timeout = 5000\n\t}}",
-            database.file().display()
+            copy.display()
         )
     } else {
         format!(
