@@ -3,6 +3,8 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::secret::{KeyRing, Sealed, Secret, SecretError};
+
 /// A row of `nas`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nas {
@@ -24,22 +26,81 @@ pub struct Nas {
     pub server: Option<String>,
     pub community: Option<String>,
     pub description: Option<String>,
+    /// An Access-Request without Message-Authenticator is refused.
+    pub require_message_authenticator: bool,
 }
 
 impl Nas {
     /// What a sealed shared secret is bound to: moved to another row, it does not open.
     #[must_use]
     pub fn secret_context(&self) -> String {
-        format!("nas:{}:{}", self.tenant_id, self.nasname)
+        secret_context(&self.tenant_id, &self.nasname)
     }
 }
 
-/// What a decision needs to know of a NAS.
+fn secret_context(tenant_id: &str, nasname: &str) -> String {
+    format!("nas:{tenant_id}:{nasname}")
+}
+
+/// What a server needs to know of a NAS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NasRecord {
     pub id: i64,
     pub tenant_id: String,
+    pub nasname: String,
     pub network: IpNet,
     pub shortname: String,
+    pub kind: String,
     pub vendor: String,
+    /// The virtual server its packets go to, where it is not the usual one.
+    pub server: Option<String>,
+    pub secret: SharedSecret,
+    pub require_message_authenticator: bool,
+}
+
+impl NasRecord {
+    /// The shared secret, opened.
+    ///
+    /// # Errors
+    /// It is sealed under a key that is not at hand, or damaged, or there is none.
+    pub fn open_secret(&self, keys: Option<&KeyRing>) -> Result<Secret<Vec<u8>>, ClientError> {
+        if self.secret.0.is_empty() {
+            return Err(ClientError::NoSecret);
+        }
+        match Sealed::parse(&self.secret.0)? {
+            None => Ok(Secret::new(self.secret.0.clone().into_bytes())),
+            Some(sealed) => {
+                let keys = keys.ok_or(ClientError::NoKeys)?;
+                Ok(keys.open(&secret_context(&self.tenant_id, &self.nasname), &sealed)?)
+            }
+        }
+    }
+}
+
+/// A shared secret as stored: sealed, or clear where another tool wrote it. Shows itself to nobody.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SharedSecret(String);
+
+impl From<String> for SharedSecret {
+    fn from(stored: String) -> Self {
+        Self(stored)
+    }
+}
+
+impl std::fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Why a NAS cannot be a client of the server.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("it has no shared secret: give it one with ispctl nas secret")]
+    NoSecret,
+    #[error("its shared secret is sealed, and key_file is not set")]
+    NoKeys,
+    #[error("its shared secret cannot be opened: {0}")]
+    Sealed(#[from] SecretError),
 }

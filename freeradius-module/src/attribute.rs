@@ -8,6 +8,8 @@ use ipnet::Ipv6Net;
 
 /// The control attribute that carries why a request was refused. The module adds it to the dictionary itself.
 pub const REJECT_REASON: &CStr = c"Rust-Reject-Reason";
+/// The control attribute that asks about a NAS, and not about a subscriber. Added likewise.
+pub const DYNAMIC_CLIENT: &CStr = c"Rust-Dynamic-Client";
 /// The control attribute that carries why a subscriber is let in under restrictions. Added likewise.
 pub const RESTRICTED_REASON: &CStr = c"Rust-Restricted-Reason";
 
@@ -51,6 +53,15 @@ names! {
     ModuleFailureMessage = "Module-Failure-Message",
     RejectReason = "Rust-Reject-Reason",
     RestrictedReason = "Rust-Restricted-Reason",
+    DynamicClient = "Rust-Dynamic-Client",
+    ClientIpAddress = "FreeRADIUS-Client-IP-Address",
+    ClientIpv6Address = "FreeRADIUS-Client-IPv6-Address",
+    ClientSecret = "FreeRADIUS-Client-Secret",
+    ClientShortname = "FreeRADIUS-Client-Shortname",
+    ClientNasType = "FreeRADIUS-Client-NAS-Type",
+    ClientVirtualServer = "FreeRADIUS-Client-Virtual-Server",
+    ClientRequireMa = "FreeRADIUS-Client-Require-MA",
+    MessageAuthenticator = "Message-Authenticator",
     AdslAgentCircuitId = "ADSL-Agent-Circuit-Id",
     AdslAgentRemoteId = "ADSL-Agent-Remote-Id",
     AgentCircuitId = "Agent-Circuit-Id",
@@ -204,6 +215,7 @@ mod tests {
             assert_eq!(name as usize, index);
         }
         assert_eq!(Name::RejectReason.as_str(), REJECT_REASON.to_str().unwrap());
+        assert_eq!(Name::DynamicClient.as_str(), DYNAMIC_CLIENT.to_str().unwrap());
         assert_eq!(Name::RestrictedReason.as_str(), RESTRICTED_REASON.to_str().unwrap());
     }
 

@@ -36,6 +36,7 @@ pub const fn of_refusal(reason: Reason) -> RCode {
         | Reason::Quarantined
         | Reason::NotYetActive
         | Reason::Expired
+        | Reason::LockedOut
         | Reason::OutsideHours
         | Reason::QuotaExhausted => RCode::UserLock,
         Reason::NoPassword
@@ -47,6 +48,7 @@ pub const fn of_refusal(reason: Reason) -> RCode {
         | Reason::ReplyTooLong
         | Reason::TooManySessions
         | Reason::SessionsUnknown
+        | Reason::NoMessageAuthenticator
         | Reason::WrongNas
         | Reason::WrongPort
         | Reason::WrongVlan

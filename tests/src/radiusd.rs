@@ -47,6 +47,8 @@ pub struct Builder {
     environment: Vec<(String, String)>,
     /// Log where `radiusd.conf` says instead of where `-l` does.
     log_as_configured: bool,
+    /// Take NAS out of the database, each for a second.
+    dynamic_clients: bool,
     /// `(file below raddb, text, its replacement)`.
     edits: Vec<(&'static str, &'static str, &'static str)>,
 }
@@ -65,6 +67,7 @@ pub fn configure(database_url: &str) -> Builder {
         files: Vec::new(),
         environment: Vec::new(),
         log_as_configured: false,
+        dynamic_clients: false,
         edits: Vec::new(),
     }
     .key("database.url", database_url)
@@ -110,6 +113,14 @@ impl Builder {
     #[must_use]
     pub fn file(mut self, path: &'static str, content: String) -> Self {
         self.files.push((path, content));
+        self
+    }
+
+    /// Know no NAS but those of the database, and those for a second.
+    #[must_use]
+    pub fn dynamic_clients(mut self) -> Self {
+        self.dynamic_clients = true;
+        self.clients.clear();
         self
     }
 
@@ -205,6 +216,12 @@ impl Builder {
         }
         std::fs::write(self.raddb().join("clients.conf"), clients).unwrap();
         std::fs::write(self.raddb().join("mods-enabled/rust"), module_section(&self.keys)).unwrap();
+        if self.dynamic_clients {
+            let site =
+                std::fs::read_to_string(artifact::repository("raddb/sites-available/isp-dynamic-clients")).unwrap();
+            let site = site.replace("lifetime = 60", "lifetime = 1");
+            std::fs::write(self.raddb().join("sites-enabled/isp-dynamic-clients"), site).unwrap();
+        }
         for (file, text, replacement) in &self.edits {
             let path = self.raddb().join(file);
             let before = std::fs::read_to_string(&path).unwrap();

@@ -60,6 +60,7 @@ impl Database {
             server: None,
             community: None,
             description: None,
+            require_message_authenticator: false,
         };
         self.wait(self.store().nas_add(&nas)).unwrap();
     }

@@ -185,5 +185,6 @@ fn nas() -> Nas {
         server: None,
         community: None,
         description: None,
+        require_message_authenticator: false,
     }
 }

@@ -12,6 +12,8 @@ use crate::accounting::device::mac;
 /// What a packet tells about where it comes from. All of it is what the NAS says.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Packet<'a> {
+    /// It carries Message-Authenticator, or came inside a tunnel. The server has checked it.
+    pub signed: bool,
     /// NAS-Identifier.
     pub nas_identifier: Option<&'a [u8]>,
     /// Source of the packet, NAS-IP-Address or NAS-IPv6-Address.

@@ -84,6 +84,8 @@ pub struct Facts<'a> {
     pub vendor: &'a Vendor,
     /// Short name of that NAS; empty = it is none.
     pub nas: &'a str,
+    /// Whether that NAS is to sign its requests with Message-Authenticator.
+    pub signature_required: bool,
     pub packet: Packet<'a>,
     /// The status as of now: of a schedule, what has come.
     pub subscriber: &'a SubscriberFacts,
@@ -127,15 +129,8 @@ impl<'a> Facts<'a> {
             actions: REJECT_ALL,
             vendor: Vendor::none(),
             nas: "",
-            packet: Packet {
-                nas_identifier: None,
-                nas_addresses: [None; 2],
-                nas_port_id: None,
-                nas_port: None,
-                calling_station_id: None,
-                circuit_id: None,
-                remote_id: None,
-            },
+            signature_required: false,
+            packet: Packet::default(),
             subscriber,
             binding: &UNBOUND,
             hours: None,
@@ -250,7 +245,7 @@ pub struct Decision<'a> {
 
 /// Decide whether the subscriber is let in, and with which reply.
 ///
-/// The rules, in order: the tenant serves; the status, by what the tenant does about it; the activation date has come; the
+/// The rules, in order: the tenant serves; the packet is signed where its NAS must; the status, by what the tenant does about it; the activation date has come; the
 /// expiration date has not; no quota has led to a refusal; it is within its hours; it comes from the NAS, port, VLAN, MAC
 /// address and circuit it is bound to; no other live session has its address; there is a password (or a raw check row that
 /// may bring one) and its stored form serves the method of the packet.

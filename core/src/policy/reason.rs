@@ -8,6 +8,10 @@ pub enum Reason {
     /// The packet's source is no NAS of any tenant.
     UnknownNas,
     TenantDisabled,
+    /// The NAS is to send Message-Authenticator, and the packet has none.
+    NoMessageAuthenticator,
+    /// Too many wrong passwords lately.
+    LockedOut,
     UnknownSubscriber,
     Pending,
     Suspended,
@@ -57,10 +61,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::MalformedRequest,
         Self::UnknownNas,
         Self::TenantDisabled,
+        Self::NoMessageAuthenticator,
+        Self::LockedOut,
         Self::UnknownSubscriber,
         Self::Pending,
         Self::Suspended,
@@ -99,6 +105,8 @@ impl Reason {
             Self::MalformedRequest => "malformed_request",
             Self::UnknownNas => "unknown_nas",
             Self::TenantDisabled => "tenant_disabled",
+            Self::NoMessageAuthenticator => "no_message_authenticator",
+            Self::LockedOut => "locked_out",
             Self::UnknownSubscriber => "unknown_subscriber",
             Self::Pending => "pending",
             Self::Suspended => "suspended",

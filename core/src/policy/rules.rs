@@ -29,7 +29,7 @@ pub(super) struct Rule {
     pub(super) judge: for<'a> fn(&Facts<'a>) -> Finding<'a>,
 }
 
-pub(super) static RULES: [Rule; 14] = [
+pub(super) static RULES: [Rule; 15] = [
     Rule {
         name: "tenant",
         saw: |facts| {
@@ -37,6 +37,18 @@ pub(super) static RULES: [Rule; 14] = [
             format!("{} is {word}", facts.tenant.name)
         },
         judge: tenant,
+    },
+    Rule {
+        name: "message_authenticator",
+        saw: |facts| {
+            let required = if facts.signature_required {
+                "required"
+            } else {
+                "not required"
+            };
+            format!("{required}, {}", if facts.packet.signed { "present" } else { "absent" })
+        },
+        judge: signature,
     },
     Rule {
         name: "status",
@@ -159,6 +171,18 @@ fn tenant<'a>(facts: &Facts<'a>) -> Finding<'a> {
         Reason::TenantDisabled,
         format!("tenant {} is disabled", facts.tenant.name),
     )
+}
+
+/// RFC 2869 section 5.14: without it, whoever can put packets on the way can forge a request or its answer.
+fn signature<'a>(facts: &Facts<'a>) -> Finding<'a> {
+    if facts.signature_required && !facts.packet.signed {
+        refuse(
+            Reason::NoMessageAuthenticator,
+            "the packet has no Message-Authenticator, which its NAS is to send",
+        )
+    } else {
+        Finding::Pass
+    }
 }
 
 fn status<'a>(facts: &Facts<'a>) -> Finding<'a> {

@@ -27,6 +27,9 @@ pub struct NasEntry {
     /// Index of the vendor in the catalog's set.
     vendor: u16,
     pub shortname: Arc<str>,
+    pub require_message_authenticator: bool,
+    /// Place among the catalog's NAS.
+    at: usize,
 }
 
 /// What tenants do with those who are in a condition, compiled.
@@ -205,6 +208,8 @@ impl Catalog {
             tenant,
             vendor: self.of_tenant(tenant, vendor).index(),
             shortname: nas.shortname.as_str().into(),
+            require_message_authenticator: nas.require_message_authenticator,
+            at: self.nas.len(),
         };
         let network = nas.network;
         if network.prefix_len() == network.max_prefix_len() {
@@ -228,6 +233,12 @@ impl Catalog {
                 .find(|(network, _)| network.contains(&address))
                 .map(|(_, entry)| entry)
         })
+    }
+
+    /// All there is of a NAS.
+    #[must_use]
+    pub fn nas_record(&self, nas: &NasEntry) -> Option<&NasRecord> {
+        self.nas.get(nas.at)
     }
 
     /// The vendor of a NAS; what is no NAS is generic.

@@ -193,6 +193,7 @@ impl Found<'_> {
         facts.vendor = self.vendor();
         if let Some(nas) = self.nas {
             facts.nas = &nas.shortname;
+            facts.signature_required = nas.require_message_authenticator;
         }
         facts.packet = asked.packet;
         if let Some(binding) = &entry.binding {

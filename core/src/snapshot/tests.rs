@@ -32,6 +32,11 @@ fn vendors() -> Arc<VendorSet> {
 
 fn nas(id: i64, tenant_id: &str, network: &str) -> NasRecord {
     NasRecord {
+        nasname: network.to_owned(),
+        kind: "other".to_owned(),
+        server: None,
+        secret: String::new().into(),
+        require_message_authenticator: false,
         id,
         tenant_id: tenant_id.into(),
         network: network.parse().unwrap(),

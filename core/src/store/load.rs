@@ -122,7 +122,8 @@ macro_rules! postgres_all_rows {
 
 statements! {
     NAS {
-        both: "SELECT id, tenant_id, nasname, shortname, vendor FROM nas ORDER BY id",
+        both: "SELECT id, tenant_id, nasname, shortname, vendor, type, server, secret, require_message_authenticator
+            FROM nas ORDER BY id",
     }
     TENANTS {
         both: concat!("SELECT ", tenants::tenant_columns!(), " FROM tenants"),
@@ -281,9 +282,14 @@ fn nas_record(row: &Row) -> Driver<Option<NasRecord>> {
     Ok(Some(NasRecord {
         id,
         tenant_id,
+        nasname,
         network,
         shortname: columns.text()?,
         vendor: columns.text()?,
+        kind: columns.text()?,
+        server: columns.opt_text()?,
+        secret: columns.text()?.into(),
+        require_message_authenticator: columns.flag()?,
     }))
 }
 

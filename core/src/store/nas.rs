@@ -12,15 +12,15 @@ use crate::nas::Nas;
 macro_rules! columns {
     () => {
         "id, tenant_id, nasname, shortname, type, vendor, model, firmware_version, CAST(ports AS bigint), secret, \
-         server, community, description"
+         server, community, description, require_message_authenticator"
     };
 }
 
 statements! {
     ADD {
         both: "INSERT INTO nas (tenant_id, nasname, shortname, type, vendor, model, firmware_version, ports, secret,
-                server, community, description)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
+                server, community, description, require_message_authenticator)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
     }
     LIST {
         sqlite: concat!("SELECT ", columns!(), " FROM nas WHERE $1 IS NULL OR tenant_id = $1 ORDER BY id"),
@@ -36,12 +36,13 @@ statements! {
     }
     SET {
         sqlite: "UPDATE nas SET nasname = $2, shortname = $3, type = $4, vendor = $5, model = $6, firmware_version = $7,
-                ports = $8, secret = $9, server = $10, community = $11, description = $12, updated_at = datetime('now')
-            WHERE tenant_id = $1 AND id = $13",
+                ports = $8, secret = $9, server = $10, community = $11, description = $12,
+                require_message_authenticator = $13, updated_at = datetime('now')
+            WHERE tenant_id = $1 AND id = $14",
         postgres: "UPDATE nas SET nasname = $2, shortname = $3, type = $4, vendor = $5, model = $6,
                 firmware_version = $7, ports = $8, secret = $9, server = $10, community = $11, description = $12,
-                updated_at = now()
-            WHERE tenant_id = $1 AND id = $13",
+                require_message_authenticator = $13, updated_at = now()
+            WHERE tenant_id = $1 AND id = $14",
     }
     DELETE {
         both: "DELETE FROM nas WHERE tenant_id = $1 AND id = $2",
@@ -64,6 +65,7 @@ fn nas(row: &Row) -> std::result::Result<Nas, sqlx::Error> {
         server: columns.opt_text()?,
         community: columns.opt_text()?,
         description: columns.opt_text()?,
+        require_message_authenticator: columns.flag()?,
     })
 }
 
@@ -101,6 +103,7 @@ macro_rules! nas_params {
             &$nas.server,
             &$nas.community,
             &$nas.description,
+            $nas.require_message_authenticator,
             $($more),*
         ]
     };

@@ -33,6 +33,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0011_session_liveness",
     "0012_policy",
     "0013_groups",
+    "0014_nas_clients",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -50,6 +51,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0011_session_liveness",
     "0012_policy",
     "0013_groups",
+    "0014_nas_clients",
 );
 
 statements! {

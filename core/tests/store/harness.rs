@@ -243,6 +243,7 @@ pub(crate) fn nas(tenant_id: &str, nasname: &str) -> Nas {
         server: None,
         community: Some("public".to_owned()),
         description: Some("rack 3".to_owned()),
+        require_message_authenticator: true,
     }
 }
 

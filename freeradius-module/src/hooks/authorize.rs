@@ -11,7 +11,7 @@ use isp_core::policy::{Reason, Refusal};
 use isp_core::secret::Secret;
 use isp_core::subscriber::RawRow;
 
-use super::{FallThrough, Instance, PutError, Request, fits, now, refuse};
+use super::{FallThrough, Instance, PutError, Request, client, fits, now, refuse};
 use crate::attribute::{List, Name, Value, nas_address};
 use crate::fault;
 use crate::guard::Hook;
@@ -42,12 +42,13 @@ struct Line {
     circuit_id: Option<Range<usize>>,
     remote_id: Option<Range<usize>>,
     nas_port: Option<u32>,
+    signed: bool,
     nas_address: Option<IpAddr>,
 }
 
 impl Line {
     fn of(request: &impl Request) -> Self {
-        let [identifier, ipv4, ipv6, port_id, port, station] = request.find(
+        let [identifier, ipv4, ipv6, port_id, port, station, signature] = request.find(
             List::Request,
             [
                 Name::NasIdentifier,
@@ -56,6 +57,7 @@ impl Line {
                 Name::NasPortId,
                 Name::NasPort,
                 Name::CallingStationId,
+                Name::MessageAuthenticator,
             ],
         );
         let [adsl_circuit, circuit, dhcp_circuit, adsl_remote, remote, dhcp_remote] = request.find(
@@ -82,6 +84,7 @@ impl Line {
             circuit_id: keep(adsl_circuit.or(circuit).or(dhcp_circuit)),
             remote_id: keep(adsl_remote.or(remote).or(dhcp_remote)),
             nas_port: port.map(|port| port.integer),
+            signed: signature.is_some() || request.is_tunnelled(),
             nas_address: nas_address(ipv4, ipv6),
             octets,
         }
@@ -90,6 +93,7 @@ impl Line {
     fn packet(&self, source: Option<IpAddr>) -> Packet<'_> {
         let octets = |range: &Option<Range<usize>>| self.octets.get(range.clone()?);
         Packet {
+            signed: self.signed,
             nas_identifier: octets(&self.nas_identifier),
             nas_addresses: [source, self.nas_address],
             nas_port_id: octets(&self.nas_port_id),
@@ -160,6 +164,9 @@ pub(super) fn eap_method(message: Value<'_>) -> AuthMethod {
 
 /// Decide, and set what the modules that follow need.
 pub fn authorize(instance: &Instance, request: &mut impl Request) -> RCode {
+    if client::is_asked_for(request) {
+        return client::introduce(instance, request);
+    }
     let credentials = Credentials::of(request);
     fault::in_request(Hook::Authorize, &credentials.user_name);
     let granted = credentials.ask(request).and_then(|access| {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use isp_core::node::Credential;
+use isp_core::node::{Client, Credential};
 use isp_core::policy::Reason;
 use isp_core::policy::reply::ReplyItem;
 use isp_core::subscriber::RawRow;
@@ -134,6 +134,11 @@ impl Request for Fake {
 
     fn merge(&mut self, list: List, _: String) {
         self.done.push(format!("merge {list:?}"));
+    }
+
+    fn introduce(&mut self, source: IpAddr, client: &Client) -> Result<(), PutError> {
+        self.done.push(format!("introduce {source} {}", client.shortname));
+        Ok(())
     }
 
     fn set_reason(&mut self, reason: Reason, conversation: bool) {

@@ -2,13 +2,14 @@
 
 mod accounting;
 mod authorize;
+mod client;
 mod post_auth;
 mod throttle;
 
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use isp_core::node::{Credential, Node};
+use isp_core::node::{Client, Credential, Node};
 use isp_core::policy::reply::ReplyItem;
 use isp_core::policy::{Reason, Refusal};
 use isp_core::subscriber::RawRow;
@@ -115,6 +116,9 @@ pub trait Request {
 
     /// Whether the reply as it stands can be sent whole, and if not, why.
     fn fits(&self) -> Result<(), String>;
+
+    /// Tell the server of the NAS that sent the packet.
+    fn introduce(&mut self, source: IpAddr, client: &Client) -> Result<(), PutError>;
 
     /// Set the reason this request is refused with, or the `conversation` it is part of.
     fn set_reason(&mut self, reason: Reason, conversation: bool);

@@ -14,7 +14,7 @@ use super::dictionary::{Attributes, RowChecker, ServerDefinitions};
 use super::request::{Expansions, RequestRef, last_error};
 use super::table::TABLE;
 use super::{log, sys};
-use crate::attribute::{REJECT_REASON, RESTRICTED_REASON};
+use crate::attribute::{DYNAMIC_CLIENT, REJECT_REASON, RESTRICTED_REASON};
 use crate::config::{self, Fault, Settings};
 use crate::fault;
 use crate::guard::{self, Hook};
@@ -184,7 +184,7 @@ unsafe fn add_attribute(section: *mut sys::CONF_SECTION) -> c_int {
     fault::in_life(Hook::Bootstrap);
     // SAFETY: server-exports: only the main thread runs yet. The name is NUL-terminated.
     let added = |name: &CStr| unsafe { sys::rlm_rust_dict_add_string(name.as_ptr()) };
-    if added(REJECT_REASON) && added(RESTRICTED_REASON) {
+    if added(REJECT_REASON) && added(RESTRICTED_REASON) && added(DYNAMIC_CLIENT) {
         return OK;
     }
     if let Some(section) = NonNull::new(section) {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ptr::{self, NonNull};
 use std::slice;
 
-use isp_core::node::Credential;
+use isp_core::node::{Client, Credential};
 use isp_core::policy::Reason;
 use isp_core::policy::reply::{ReplyItem, Value as ReplyValue};
 use isp_core::subscriber::RawRow;
@@ -389,6 +389,29 @@ impl<'r> Request for RequestRef<'r> {
         let first = std::mem::replace(&mut rows.first, ptr::null_mut());
         // SAFETY: request-lists: takes the pairs over; none of the arguments is NULL.
         unsafe { sys::radius_pairmove(request, to, first, true) };
+    }
+
+    fn introduce(&mut self, source: IpAddr, client: &Client) -> Result<(), PutError> {
+        let (address, octets) = match source {
+            IpAddr::V4(address) => (Name::ClientIpAddress, Encoded::Four(address.octets())),
+            IpAddr::V6(address) => (Name::ClientIpv6Address, Encoded::Sixteen(address.octets())),
+        };
+        let signed = u32::from(client.require_message_authenticator).to_ne_bytes();
+        let mut items = vec![
+            (address, octets.bytes()),
+            (Name::ClientSecret, client.secret.expose().as_slice()),
+            (Name::ClientShortname, client.shortname.as_bytes()),
+            (Name::ClientNasType, client.kind.as_bytes()),
+            (Name::ClientRequireMa, signed.as_slice()),
+        ];
+        if let Some(server) = &client.server {
+            items.push((Name::ClientVirtualServer, server.as_bytes()));
+        }
+        let raw: Vec<_> = items
+            .iter()
+            .map(|(name, octets)| item(self.attributes.name(*name), 0, octets, false))
+            .collect();
+        self.put(self.request, List::Control, &raw)
     }
 
     fn set_reason(&mut self, reason: Reason, conversation: bool) {

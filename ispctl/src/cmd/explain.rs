@@ -105,6 +105,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
     let [circuit_id, remote_id] =
         [&args.circuit_id, &args.remote_id].map(|text| text.as_deref().map(policy::binding::octets_of));
     let packet = Packet {
+        signed: true,
         nas_identifier: args.nas_identifier.as_deref().map(str::as_bytes),
         nas_addresses: [source, None],
         nas_port_id: args.nas_port_id.as_deref().map(str::as_bytes),

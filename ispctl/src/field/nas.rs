@@ -45,6 +45,12 @@ impl Record for Nas {
             "Virtual server, where the server reads its clients from this table",
             |n, text| parse::optional(text, 64).map(|v| n.server = v),
         ),
+        Field::new(
+            "require_message_authenticator",
+            "YES|NO",
+            "Whether its Access-Requests are refused without Message-Authenticator (default no)",
+            |n, text| parse::flag(text).map(|v| n.require_message_authenticator = v),
+        ),
         Field::new("description", "TEXT", "Where and what it is", |n, text| {
             parse::prose(text, 200).map(|v| n.description = v)
         }),
@@ -65,6 +71,7 @@ impl Record for Nas {
             server: None,
             community: None,
             description: None,
+            require_message_authenticator: false,
         }
     }
 }

@@ -13,6 +13,7 @@ mod life;
 mod login;
 mod matrix;
 mod mschap;
+mod nas;
 mod outage;
 mod parity;
 mod policy;

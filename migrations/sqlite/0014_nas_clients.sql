@@ -1,0 +1,21 @@
+-- NAS as the server's clients: what the server needs of one is followed like everything else.
+--
+-- require_message_authenticator: an Access-Request of this NAS without Message-Authenticator is refused
+-- (RFC 2869 section 5.14; draft-ietf-radext-deprecating-radius asks for it everywhere).
+
+ALTER TABLE nas ADD COLUMN require_message_authenticator INTEGER NOT NULL DEFAULT 0
+    CHECK (require_message_authenticator IN (0, 1));
+
+DROP TRIGGER nas_feed_update;
+CREATE TRIGGER nas_feed_update AFTER UPDATE OF
+    id, tenant_id, nasname, shortname, vendor, type, server, secret, require_message_authenticator
+    ON nas
+    WHEN (NEW.id, NEW.tenant_id, NEW.nasname, NEW.shortname, NEW.vendor, NEW.type, NEW.server, NEW.secret,
+        NEW.require_message_authenticator)
+        IS NOT (OLD.id, OLD.tenant_id, OLD.nasname, OLD.shortname, OLD.vendor, OLD.type, OLD.server, OLD.secret,
+        OLD.require_message_authenticator)
+BEGIN
+    INSERT INTO change_feed (kind, tenant_id, entity_id) VALUES ('nas', NEW.tenant_id, NEW.id);
+    INSERT INTO change_feed (kind, tenant_id, entity_id) SELECT 'nas', OLD.tenant_id, OLD.id
+        WHERE (OLD.tenant_id, OLD.id) <> (NEW.tenant_id, NEW.id);
+END;
