@@ -69,6 +69,7 @@ int		radius_request(REQUEST **request, request_refs_t name);
 ssize_t		radius_xlat_struct(char *out, size_t outlen, REQUEST *request, xlat_exp_t const *xlat,
 				   xlat_escape_t escape, void *ctx);
 ssize_t		xlat_tokenize(TALLOC_CTX *ctx, char *fmt, xlat_exp_t **head, char const **error);
+int		radius_xlat_do(REQUEST *request, VALUE_PAIR *vp);
 int		paircompare(REQUEST *request, VALUE_PAIR *req_list, VALUE_PAIR *check, VALUE_PAIR **rep_list);
 void		radius_pairmove(REQUEST *request, VALUE_PAIR **to, VALUE_PAIR *from, bool do_xlat);
 bool		debug_enabled(log_type_t type, log_lvl_t lvl);
@@ -111,6 +112,7 @@ bool		rlm_rust_pairs_find_nth(REQUEST *request, pair_lists_t list, DICT_ATTR con
 bool		rlm_rust_pairs_put(REQUEST *request, pair_lists_t list, rlm_rust_item_t const items[], size_t count);
 bool		rlm_rust_pairs_append_row(TALLOC_CTX *ctx, VALUE_PAIR **list, char const *attribute, char const *op,
 					  char const *value);
+char const	*rlm_rust_pairs_expand(REQUEST *request, VALUE_PAIR *list);
 uint32_t	rlm_rust_pairs_integer(VALUE_PAIR *list, DICT_ATTR const *da, uint32_t otherwise);
 bool		rlm_rust_reply_fits(REQUEST *request, size_t room);
 

@@ -218,6 +218,22 @@ bool rlm_rust_pairs_append_row(TALLOC_CTX *ctx, VALUE_PAIR **list, char const *a
 	return true;
 }
 
+/** Make the values that are still to be expanded
+ *
+ * Merging would do it, and leave out what comes to no value of its attribute.
+ *
+ * @return the name of the first attribute that gets no value, or NULL.
+ */
+char const *rlm_rust_pairs_expand(REQUEST *request, VALUE_PAIR *list)
+{
+	VALUE_PAIR *vp;
+
+	for (vp = list; vp; vp = vp->next) {
+		if ((vp->type == VT_XLAT) && (radius_xlat_do(request, vp) < 0)) return vp->da->name;
+	}
+	return NULL;
+}
+
 /** The first value of an integer attribute, by the first pair of that number without a vendor
  */
 uint32_t rlm_rust_pairs_integer(VALUE_PAIR *list, DICT_ATTR const *da, uint32_t otherwise)

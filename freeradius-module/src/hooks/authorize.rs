@@ -232,11 +232,9 @@ fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Resul
         request.set_reason(Reason::CheckMismatch, false);
         return fits(request);
     }
-    if let Some(checks) = checks {
-        request.merge(List::Control, checks);
-    }
+    merge_checks(request, "radcheck", checks)?;
     let written = replies.is_some() || !authorization.groups.is_empty();
-    if merge_reply(request, replies) != FallThrough::No {
+    if merge_reply(request, "radreply", replies)? != FallThrough::No {
         join(request, authorization.groups)?;
     }
     if written { fits(request) } else { Ok(()) }
@@ -264,23 +262,36 @@ fn join(request: &mut impl Request, groups: &[&Group]) -> Result<bool, Refusal> 
             continue;
         }
         joined = true;
-        if let Some(checks) = checks {
-            request.merge(List::Control, checks);
-        }
-        if merge_reply(request, replies) != FallThrough::Yes {
+        merge_checks(request, "radgroupcheck", checks)?;
+        if merge_reply(request, "radgroupreply", replies)? != FallThrough::Yes {
             break;
         }
     }
     Ok(joined)
 }
 
-fn merge_reply<R: Request>(request: &mut R, replies: Option<R::Rows>) -> FallThrough {
-    let Some(replies) = replies else {
-        return FallThrough::Unsaid;
+fn merge_checks<R: Request>(request: &mut R, table: &str, checks: Option<R::Rows>) -> Result<(), Refusal> {
+    let Some(mut checks) = checks else { return Ok(()) };
+    request.expand(&mut checks).map_err(|name| no_value(table, &name))?;
+    request.merge(List::Control, checks);
+    Ok(())
+}
+
+fn merge_reply<R: Request>(request: &mut R, table: &str, replies: Option<R::Rows>) -> Result<FallThrough, Refusal> {
+    let Some(mut replies) = replies else {
+        return Ok(FallThrough::Unsaid);
     };
+    request.expand(&mut replies).map_err(|name| no_value(table, &name))?;
     let fall_through = request.fall_through(&replies);
     request.merge(List::Reply, replies);
-    fall_through
+    Ok(fall_through)
+}
+
+fn no_value(table: &str, attribute: &str) -> Refusal {
+    Refusal::new(
+        Reason::BadAttribute,
+        format!("{table}: what {attribute} is expanded to is no value of it"),
+    )
 }
 
 fn build<'a, R: Request>(
@@ -497,6 +508,25 @@ mod tests {
         };
         grant(&mut request, &authorization(&[CHECK], &[REPLY])).unwrap();
         assert_eq!(request.done, ["give", "reply 0", "merge Control", "merge Reply"]);
+    }
+
+    #[test]
+    fn what_is_expanded_to_no_value_is_refused() {
+        let groups = [group("", "unfit")];
+        let mut request = Fake {
+            holds: true,
+            ..Fake::default()
+        };
+        let authorization = Authorization {
+            groups: &[&groups[0]],
+            ..authorization(&[], &[])
+        };
+        let refusal = grant(&mut request, &authorization).unwrap_err();
+        assert_eq!(refusal.reason, Reason::BadAttribute);
+        assert!(
+            refusal.message.contains("radgroupreply: what Class is expanded to"),
+            "{refusal}"
+        );
     }
 
     #[test]

@@ -132,6 +132,14 @@ impl Request for Fake {
         }
     }
 
+    fn expand(&mut self, rows: &mut String) -> Result<(), String> {
+        if rows == "unfit" {
+            Err("Class".to_owned())
+        } else {
+            Ok(())
+        }
+    }
+
     fn merge(&mut self, list: List, _: String) {
         self.done.push(format!("merge {list:?}"));
     }

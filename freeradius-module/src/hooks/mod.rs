@@ -111,6 +111,9 @@ pub trait Request {
     /// Do the check items hold for this request?
     fn matches(&mut self, checks: &mut Self::Rows) -> bool;
 
+    /// Expand what is not expanded yet. `Err` names the attribute that gets no value.
+    fn expand(&mut self, rows: &mut Self::Rows) -> Result<(), String>;
+
     /// Merge pairs into a list, each by its own operator.
     fn merge(&mut self, list: List, rows: Self::Rows);
 

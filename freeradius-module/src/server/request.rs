@@ -379,6 +379,16 @@ impl<'r> Request for RequestRef<'r> {
         unsafe { sys::paircompare(request, *sent, checks.first, reply) == 0 }
     }
 
+    fn expand(&mut self, rows: &mut Rows<'r>) -> Result<(), String> {
+        // SAFETY: rows: the list is ours alone; expanding reads a live request, and changes the pairs in place.
+        let unfit = unsafe { sys::rlm_rust_pairs_expand(self.request.as_ptr(), rows.first) };
+        if unfit.is_null() {
+            return Ok(());
+        }
+        // SAFETY: dictionary-entries: the name lives as long as the dictionary, NUL-terminated.
+        Err(unsafe { CStr::from_ptr(unfit) }.to_string_lossy().into_owned())
+    }
+
     fn merge(&mut self, list: List, mut rows: Rows<'r>) {
         let request = self.request.as_ptr();
         // SAFETY: request-lists: a live request.
