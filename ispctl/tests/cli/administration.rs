@@ -67,7 +67,8 @@ fn tenants(lab: &Lab) {
         .json();
     assert_eq!(
         made,
-        json!({"id": "t-1", "name": "north", "enabled": true, "username_case": "lower", "username_realm": "keep", "timezone": "UTC"})
+        json!({"id": "t-1", "name": "north", "enabled": true, "username_case": "lower", "username_realm": "keep",
+            "timezone": "UTC", "interim_jitter_percent": 0})
     );
     lab.ctl(&["tenant", "add", "south"]).ok();
     assert_eq!(
@@ -78,7 +79,15 @@ fn tenants(lab: &Lab) {
     let header: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(
         header,
-        ["ID", "NAME", "ENABLED", "USERNAME_CASE", "USERNAME_REALM", "TIMEZONE"]
+        [
+            "ID",
+            "NAME",
+            "ENABLED",
+            "USERNAME_CASE",
+            "USERNAME_REALM",
+            "TIMEZONE",
+            "INTERIM_JITTER_PERCENT"
+        ]
     );
     assert_eq!(table.lines().count(), 3);
 
@@ -273,6 +282,7 @@ fn nas(lab: &Lab) {
             "server",
             "community",
             "description",
+            "require_message_authenticator",
             "secret_form"
         ]
     );
