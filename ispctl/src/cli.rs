@@ -4,7 +4,9 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
-use crate::cmd::{key, migrate, nas, plan, retention, session, status, subscriber, tenant, usage, vendor, whohad};
+use crate::cmd::{
+    import_freeradius, key, migrate, nas, plan, retention, session, status, subscriber, tenant, usage, vendor, whohad,
+};
 use crate::config::{Flags, Settings};
 use crate::context::Context;
 use crate::error::{EXIT_CODES, Error, Result};
@@ -49,6 +51,9 @@ enum Command {
     /// Access lines and their credentials
     #[command(subcommand)]
     Subscriber(subscriber::Command),
+    /// Bring in what another system keeps
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Sessions as accounting recorded them
     #[command(subcommand)]
     Session(session::Command),
@@ -61,6 +66,12 @@ enum Command {
     /// Keys that seal passwords and NAS secrets
     #[command(subcommand)]
     Key(key::Command),
+}
+
+#[derive(Debug, Subcommand)]
+enum ImportCommand {
+    /// Users, groups and NAS of a database that stock FreeRADIUS (sql) or daloRADIUS worked with
+    FreeradiusSql(import_freeradius::Args),
 }
 
 /// Parse the command line and do what it says. Leaves by itself, with code 2, where the command line is wrong.
@@ -94,6 +105,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Nas(command) => nas::run(context, command).await,
         Command::Vendor(command) => vendor::run(context, command).await,
         Command::Subscriber(command) => subscriber::run(context, command).await,
+        Command::Import(ImportCommand::FreeradiusSql(args)) => import_freeradius::run(context, &args).await,
         Command::Session(command) => session::run(context, command).await,
         Command::Usage(args) => usage::run(context, args).await,
         Command::Whohad(args) => whohad::run(context, args).await,

@@ -12,6 +12,7 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::claims::STATEMENTS,
         super::feed::STATEMENTS,
         super::groups::STATEMENTS,
+        super::import_rows::STATEMENTS,
         super::link::STATEMENTS,
         super::load::STATEMENTS,
         super::nas::STATEMENTS,

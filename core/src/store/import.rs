@@ -221,6 +221,11 @@ impl SubscriberImport {
         Ok(self.rows)
     }
 
+    /// For what else the transaction is to hold.
+    pub(super) fn link(&mut self) -> Link<'_> {
+        self.tx.link()
+    }
+
     /// All rows of the batch, or (the transaction intact) none.
     async fn insert_or_undo(&mut self, batch: &[Subscriber]) -> std::result::Result<(), sqlx::Error> {
         self.tx.savepoint().await?;

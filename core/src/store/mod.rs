@@ -9,7 +9,7 @@
 //! | `silence` | what a node closes |
 //! | `claims` | how many sessions a subscriber has, over all nodes |
 //! | `quotas` | quotas of plans, top-ups, and the tier of a subscriber |
-//! | `import` | subscribers in bulk |
+//! | `import`, `import_rows` | subscribers in bulk; what comes with them |
 //! | `secrets` | passwords and NAS secrets, to be sealed anew |
 //! | `nodes` | what nodes say of themselves |
 //! | `sessions`, `address`, `whohad` | reading accounting back: sessions, and who had an address |
@@ -39,6 +39,7 @@ mod every_statement;
 mod feed;
 mod groups;
 mod import;
+mod import_rows;
 mod link;
 mod load;
 mod nas;
@@ -71,6 +72,7 @@ pub use claims::SessionClaim;
 pub use error::StoreError;
 pub use feed::ChangeFeed;
 pub use import::{ImportError, SubscriberImport};
+pub use import_rows::{Membership, RawRow, RawTable};
 pub use nodes::{NodeReport, NodeStatus};
 pub use overview::Overview;
 pub use quotas::{Held, QuotaState, Standing};

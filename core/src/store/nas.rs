@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::error::{Attempt as _, StoreError};
+use super::link::Link;
 use super::sql::{Columns, Row, params, statements};
 use super::{Result, Store, must_hit};
 use crate::nas::Nas;
@@ -78,7 +79,7 @@ pub(super) fn network(nasname: &str) -> Option<IpNet> {
         .ok()
 }
 
-fn check(nas: &Nas, attempt: impl FnOnce() -> String) -> Result<()> {
+pub(super) fn check(nas: &Nas, attempt: impl FnOnce() -> String) -> Result<()> {
     if network(&nas.nasname).is_none() {
         return Err(StoreError::Refused {
             attempt: attempt(),
@@ -109,6 +110,12 @@ macro_rules! nas_params {
     };
 }
 
+/// Returns the id the database gave.
+pub(super) async fn add(link: Link<'_>, nas: &Nas) -> std::result::Result<i64, sqlx::Error> {
+    let row = link.one(ADD, nas_params!(nas)).await?;
+    Columns::of(&row).number()
+}
+
 impl Store {
     /// Returns the id the database gave; the one in `nas` is not looked at.
     ///
@@ -118,8 +125,7 @@ impl Store {
         let attempt = || format!("add NAS {:?}", nas.nasname);
         check(nas, attempt)?;
         let mut connection = self.writer().await.attempt(attempt)?;
-        let row = connection.link().one(ADD, nas_params!(nas)).await.attempt(attempt)?;
-        Columns::of(&row).number().attempt(attempt)
+        add(connection.link(), nas).await.attempt(attempt)
     }
 
     /// The NAS of a tenant, or of all.

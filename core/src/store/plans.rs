@@ -1,6 +1,7 @@
 //! Plans (bandwidth profiles).
 
 use super::error::Attempt as _;
+use super::link::Link;
 use super::sql::{Columns, Row, params, statements};
 use super::{Result, Store, must_hit, quotas};
 use crate::plan::Plan;
@@ -124,14 +125,17 @@ macro_rules! plan_params {
     };
 }
 
+pub(super) async fn add(link: Link<'_>, plan: &Plan) -> std::result::Result<(), sqlx::Error> {
+    link.execute(ADD, plan_params!(plan)).await.map(drop)
+}
+
 impl Store {
     /// # Errors
     /// The id, or the name within the tenant, is taken, or there is no such tenant.
     pub async fn plan_add(&self, plan: &Plan) -> Result<()> {
         let attempt = || format!("add plan {:?}", plan.name);
         let mut connection = self.writer().await.attempt(attempt)?;
-        let added = connection.link().execute(ADD, plan_params!(plan)).await;
-        added.attempt(attempt).map(drop)
+        add(connection.link(), plan).await.attempt(attempt)
     }
 
     /// The tenant's plans, by name.

@@ -307,6 +307,53 @@ pub(super) async fn missing_reference(
     })
 }
 
+/// Write what an administrator may set; returns the number of rows hit.
+pub(super) async fn set(link: Link<'_>, s: &Subscriber) -> std::result::Result<u64, sqlx::Error> {
+    let params = params![
+        &s.id,
+        &s.tenant_id,
+        &s.customer_id,
+        &s.user_id,
+        &s.username,
+        &s.password,
+        &s.password_hash_method,
+        &s.subscriber_number,
+        &s.full_name,
+        &s.email,
+        &s.phone_number,
+        s.status.as_str(),
+        service_type(s),
+        &s.bandwidth_profile_id,
+        s.download_speed_kbps,
+        s.upload_speed_kbps,
+        s.static_ipv4,
+        s.ipv6_prefix,
+        s.vlan_id,
+        &s.nas_identifier,
+        &s.onu_serial,
+        &s.cpe_mac_address,
+        &s.device_metadata,
+        &s.service_address,
+        &s.service_coordinates,
+        &s.site_id,
+        s.activation_date,
+        s.suspension_date,
+        s.termination_date,
+        s.expiration_date,
+        s.session_timeout,
+        s.idle_timeout,
+        s.simultaneous_use,
+        s.netbox_ip_id,
+        &s.voltha_onu_id,
+        &s.genieacs_device_id,
+        &s.metadata,
+        &s.notes,
+        &s.updated_by,
+        s.billing_day,
+    ];
+    link.execute(SET, params).await
+}
+
 impl Store {
     /// Add a subscriber as given. `created_at` 0 means now, an empty service type the default one.
     ///
@@ -369,51 +416,8 @@ impl Store {
     /// not there.
     pub async fn subscriber_set(&self, subscriber: &Subscriber) -> Result<()> {
         let attempt = || format!("change subscriber {:?}", subscriber.username);
-        let s = subscriber;
-        let params = params![
-            &s.id,
-            &s.tenant_id,
-            &s.customer_id,
-            &s.user_id,
-            &s.username,
-            &s.password,
-            &s.password_hash_method,
-            &s.subscriber_number,
-            &s.full_name,
-            &s.email,
-            &s.phone_number,
-            s.status.as_str(),
-            service_type(s),
-            &s.bandwidth_profile_id,
-            s.download_speed_kbps,
-            s.upload_speed_kbps,
-            s.static_ipv4,
-            s.ipv6_prefix,
-            s.vlan_id,
-            &s.nas_identifier,
-            &s.onu_serial,
-            &s.cpe_mac_address,
-            &s.device_metadata,
-            &s.service_address,
-            &s.service_coordinates,
-            &s.site_id,
-            s.activation_date,
-            s.suspension_date,
-            s.termination_date,
-            s.expiration_date,
-            s.session_timeout,
-            s.idle_timeout,
-            s.simultaneous_use,
-            s.netbox_ip_id,
-            &s.voltha_onu_id,
-            &s.genieacs_device_id,
-            &s.metadata,
-            &s.notes,
-            &s.updated_by,
-            s.billing_day,
-        ];
         let mut connection = self.writer().await.attempt(attempt)?;
-        match connection.link().execute(SET, params).await.attempt(attempt) {
+        match set(connection.link(), subscriber).await.attempt(attempt) {
             Err(StoreError::MissingReference { attempt, what }) => {
                 let exact = missing_reference(connection.link(), subscriber).await;
                 let what = exact.ok().flatten().unwrap_or(what);

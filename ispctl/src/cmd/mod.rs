@@ -3,6 +3,7 @@
 mod condition;
 mod explain;
 mod import;
+pub(crate) mod import_freeradius;
 pub(crate) mod key;
 pub(crate) mod migrate;
 pub(crate) mod nas;

@@ -4,6 +4,7 @@
 
 mod administration;
 mod configuration;
+mod freeradius;
 mod import;
 mod keys;
 mod lab;
@@ -11,6 +12,7 @@ mod passwords;
 mod policy;
 mod quotas;
 mod sessions;
+mod source;
 mod subscribers;
 mod vendors;
 

@@ -1,0 +1,390 @@
+//! The database that is imported from: tables as text, whichever of the three kinds it is.
+
+use std::collections::HashSet;
+use std::str::FromStr as _;
+
+use futures_util::TryStreamExt as _;
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
+
+use crate::error::{Error, Result};
+
+/// A row of radcheck, radreply, radgroupcheck or radgroupreply. Its value may be a password: no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Attribute {
+    pub(super) id: i64,
+    /// Of the user or the group.
+    pub(super) name: String,
+    pub(super) attribute: String,
+    pub(super) op: String,
+    pub(super) value: String,
+}
+
+/// A row of radusergroup. Old schemas give it no id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) id: i64,
+    pub(super) username: String,
+    pub(super) groupname: String,
+    pub(super) priority: i64,
+}
+
+/// A row of nas.
+pub(super) struct NasRow {
+    pub(super) id: i64,
+    pub(super) nasname: String,
+    pub(super) shortname: String,
+    pub(super) kind: String,
+    pub(super) ports: Option<i32>,
+    pub(super) secret: String,
+    pub(super) server: Option<String>,
+    pub(super) community: Option<String>,
+    pub(super) description: Option<String>,
+}
+
+/// What daloRADIUS knows of a user (userinfo, userbillinfo).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Person {
+    pub(super) username: String,
+    pub(super) full_name: Option<String>,
+    pub(super) email: Option<String>,
+    pub(super) phone: Option<String>,
+    pub(super) address: Option<String>,
+    pub(super) notes: Option<String>,
+}
+
+#[derive(Default)]
+pub(super) struct Content {
+    pub(super) check: Vec<Attribute>,
+    pub(super) reply: Vec<Attribute>,
+    pub(super) group_check: Vec<Attribute>,
+    pub(super) group_reply: Vec<Attribute>,
+    pub(super) members: Vec<Member>,
+    pub(super) nas: Vec<NasRow>,
+    pub(super) people: Vec<Person>,
+    /// The database took `Alice` and `alice` for one user.
+    pub(super) case_blind: bool,
+}
+
+pub(super) enum Source {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+    Mysql(MySqlConnection),
+}
+
+/// Columns of one row, as text.
+pub(super) type Texts = Vec<Option<String>>;
+
+/// Does it name a database of a kind that can be read?
+pub(super) fn is_source_url(url: &str) -> bool {
+    ["sqlite:", "postgres://", "postgresql://", "mysql://", "mariadb://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
+}
+
+fn failed(doing: &str, error: &sqlx::Error) -> Error {
+    // What a driver says of a URL it cannot read may repeat it, password and all.
+    match error {
+        sqlx::Error::Configuration(_) => {
+            Error::Usage("the URL of the database to import from cannot be read (it is not shown)".to_owned())
+        }
+        error => Error::Refused(format!("database to import from: {doing}: {error}")),
+    }
+}
+
+/// Runs `$body` with `$connection` of whichever kind.
+macro_rules! on {
+    ($source:expr, $connection:ident => $body:expr) => {
+        match $source {
+            Source::Sqlite($connection) => $body,
+            Source::Postgres($connection) => $body,
+            Source::Mysql($connection) => $body,
+        }
+    };
+}
+
+impl Source {
+    /// Connect, and see one state of the database until the end. Nothing is ever written to it.
+    pub(super) async fn open(url: &str) -> Result<Self> {
+        let error = |e| failed("connect", &e);
+        // A table that is read whole takes its time: nothing to warn of.
+        let (mut source, begin): (Self, &'static [&'static str]) = if url.starts_with("sqlite:") {
+            let options = SqliteConnectOptions::from_str(url).map_err(error)?;
+            let options = options.read_only(true).disable_statement_logging();
+            let connection = options.connect().await.map_err(error)?;
+            (Self::Sqlite(connection), &["BEGIN"])
+        } else if url.starts_with("postgres") {
+            let options = PgConnectOptions::from_str(url)
+                .map_err(error)?
+                .disable_statement_logging();
+            let connection = options.connect().await.map_err(error)?;
+            (
+                Self::Postgres(connection),
+                &[
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                    "SET LOCAL TIME ZONE 'UTC'",
+                ],
+            )
+        } else {
+            // The driver knows MariaDB by the name of MySQL.
+            let url = url.replacen("mariadb://", "mysql://", 1);
+            let options = MySqlConnectOptions::from_str(&url)
+                .map_err(error)?
+                .disable_statement_logging();
+            let connection = options.connect().await.map_err(error)?;
+            (
+                Self::Mysql(connection),
+                &[
+                    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+                    "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+                ],
+            )
+        };
+        for &statement in begin {
+            on!(&mut source, connection => connection.execute(statement).await.map(drop)).map_err(error)?;
+        }
+        Ok(source)
+    }
+
+    pub(super) async fn close(self) {
+        // It was only read from: nothing depends on how it ends.
+        let _ = on!(self, connection => connection.close().await);
+    }
+
+    const fn text_type(&self) -> &'static str {
+        match self {
+            Self::Mysql(_) => "CHAR",
+            Self::Sqlite(_) | Self::Postgres(_) => "TEXT",
+        }
+    }
+
+    /// The names of a table's columns; none where there is no such table.
+    pub(super) async fn columns(&mut self, table: &str) -> Result<HashSet<String>> {
+        let sql = match self {
+            Self::Sqlite(_) => format!("SELECT name FROM pragma_table_info('{table}')"),
+            Self::Postgres(_) => format!(
+                "SELECT CAST(column_name AS TEXT) FROM information_schema.columns
+                 WHERE table_name = '{table}' AND table_schema = ANY(current_schemas(false))"
+            ),
+            Self::Mysql(_) => format!(
+                "SELECT CAST(column_name AS CHAR) FROM information_schema.columns
+                 WHERE table_name = '{table}' AND table_schema = database()"
+            ),
+        };
+        let mut names = HashSet::new();
+        self.each(table, sql, 1, |mut row| {
+            names.extend(row.pop().flatten().map(|name| name.to_lowercase()));
+        })
+        .await?;
+        Ok(names)
+    }
+
+    /// Hand every row of `table` to `take`; nothing where there is no such table. A column that is missing is NULL.
+    pub(super) async fn rows(
+        &mut self,
+        table: &str,
+        columns: &[&str],
+        order: &str,
+        take: impl FnMut(Texts),
+    ) -> Result<()> {
+        let there = self.columns(table).await?;
+        if there.is_empty() {
+            return Ok(());
+        }
+        let sql = self.select(table, columns, &there);
+        let order: Vec<&str> = order.split(", ").filter(|name| there.contains(*name)).collect();
+        let sql = if order.is_empty() {
+            sql
+        } else {
+            format!("{sql} ORDER BY {}", order.join(", "))
+        };
+        self.each(table, sql, columns.len(), take).await
+    }
+
+    /// Made of names that this program holds, never of what somebody gave.
+    pub(super) fn select(&self, table: &str, columns: &[&str], there: &HashSet<String>) -> String {
+        let text = self.text_type();
+        let list: Vec<String> = columns
+            .iter()
+            .map(|column| {
+                if there.contains(*column) {
+                    format!("CAST({column} AS {text})")
+                } else {
+                    format!("CAST(NULL AS {text})")
+                }
+            })
+            .collect();
+        format!("SELECT {} FROM {table}", list.join(", "))
+    }
+
+    pub(super) async fn each(
+        &mut self,
+        table: &str,
+        sql: String,
+        columns: usize,
+        mut take: impl FnMut(Texts),
+    ) -> Result<()> {
+        let error = |e: sqlx::Error| failed(&format!("read {table}"), &e);
+        let sql = AssertSqlSafe(sql);
+        on!(self, connection => {
+            let mut rows = sqlx::query(sql).fetch(connection);
+            while let Some(row) = rows.try_next().await.map_err(error)? {
+                let texts: std::result::Result<Texts, _> = (0..columns).map(|index| row.try_get(index)).collect();
+                take(texts.map_err(error)?);
+            }
+        });
+        Ok(())
+    }
+
+    /// All that becomes subscribers, rows, groups and NAS.
+    pub(super) async fn content(&mut self) -> Result<Content> {
+        if self.columns("radcheck").await?.is_empty() {
+            return Err(Error::Refused(
+                "the database to import from has no table radcheck: is it FreeRADIUS's?".to_owned(),
+            ));
+        }
+        let mut content = Content {
+            case_blind: matches!(self, Self::Mysql(_)),
+            ..Content::default()
+        };
+        content.check = self.attributes("radcheck", "username").await?;
+        content.reply = self.attributes("radreply", "username").await?;
+        content.group_check = self.attributes("radgroupcheck", "groupname").await?;
+        content.group_reply = self.attributes("radgroupreply", "groupname").await?;
+        let columns = ["id", "username", "groupname", "priority"];
+        self.rows("radusergroup", &columns, "username, priority, id", |row| {
+            let mut row = row.into_iter();
+            content.members.push(Member {
+                id: number(row.next()),
+                username: text(row.next()),
+                groupname: text(row.next()),
+                priority: number(row.next()),
+            });
+        })
+        .await?;
+        self.nas(&mut content.nas).await?;
+        self.people(&mut content.people).await?;
+        Ok(content)
+    }
+
+    async fn attributes(&mut self, table: &str, name: &str) -> Result<Vec<Attribute>> {
+        let mut attributes = Vec::new();
+        self.rows(table, &["id", name, "attribute", "op", "value"], "id", |row| {
+            let mut row = row.into_iter();
+            attributes.push(Attribute {
+                id: number(row.next()),
+                name: text(row.next()),
+                attribute: text(row.next()).trim().to_owned(),
+                op: text(row.next()).trim().to_owned(),
+                value: text(row.next()),
+            });
+        })
+        .await?;
+        Ok(attributes)
+    }
+
+    async fn nas(&mut self, nas: &mut Vec<NasRow>) -> Result<()> {
+        let columns = [
+            "id",
+            "nasname",
+            "shortname",
+            "type",
+            "ports",
+            "secret",
+            "server",
+            "community",
+            "description",
+        ];
+        self.rows("nas", &columns, "id", |row| {
+            let mut row = row.into_iter();
+            nas.push(NasRow {
+                id: number(row.next()),
+                nasname: text(row.next()),
+                shortname: text(row.next()),
+                kind: text(row.next()),
+                ports: row.next().flatten().and_then(|ports| ports.parse().ok()),
+                secret: text(row.next()),
+                server: filled(row.next()),
+                community: filled(row.next()),
+                description: filled(row.next()),
+            });
+        })
+        .await
+    }
+
+    async fn people(&mut self, people: &mut Vec<Person>) -> Result<()> {
+        let columns = [
+            "username",
+            "firstname",
+            "lastname",
+            "email",
+            "mobilephone",
+            "homephone",
+            "address",
+            "city",
+            "zip",
+            "notes",
+        ];
+        self.rows("userinfo", &columns, "id", |row| {
+            let mut row = row.into_iter();
+            let username = text(row.next());
+            let full_name = joined([row.next(), row.next()], " ");
+            let email = filled(row.next());
+            let phones = [filled(row.next()), filled(row.next())];
+            people.push(Person {
+                username,
+                full_name,
+                email,
+                phone: phones.into_iter().flatten().next(),
+                address: joined([row.next(), row.next(), row.next()], ", "),
+                notes: filled(row.next()),
+            });
+        })
+        .await?;
+        let columns = [
+            "username",
+            "contactperson",
+            "email",
+            "phone",
+            "address",
+            "city",
+            "zip",
+            "notes",
+        ];
+        self.rows("userbillinfo", &columns, "id", |row| {
+            let mut row = row.into_iter();
+            people.push(Person {
+                username: text(row.next()),
+                full_name: filled(row.next()),
+                email: filled(row.next()),
+                phone: filled(row.next()),
+                address: joined([row.next(), row.next(), row.next()], ", "),
+                notes: filled(row.next()),
+            });
+        })
+        .await
+    }
+}
+
+type Cell = Option<Option<String>>;
+
+fn text(cell: Cell) -> String {
+    cell.flatten().unwrap_or_default()
+}
+
+fn number(cell: Cell) -> i64 {
+    cell.flatten().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+fn filled(cell: Cell) -> Option<String> {
+    cell.flatten()
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
+}
+
+fn joined<const N: usize>(cells: [Cell; N], between: &str) -> Option<String> {
+    let parts: Vec<String> = cells.into_iter().filter_map(filled).collect();
+    (!parts.is_empty()).then(|| parts.join(between))
+}
