@@ -5,7 +5,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use crate::cmd::{
-    import_freeradius, key, migrate, nas, plan, retention, session, status, subscriber, tenant, usage, vendor, whohad,
+    group, import_freeradius, key, migrate, nas, plan, retention, session, status, subscriber, tenant, usage, vendor,
+    whohad,
 };
 use crate::config::{Flags, Settings};
 use crate::context::Context;
@@ -54,6 +55,9 @@ enum Command {
     /// Bring in what another system keeps
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Raw rows that many subscribers share, and who is a member
+    #[command(subcommand)]
+    Group(group::Command),
     /// Sessions as accounting recorded them
     #[command(subcommand)]
     Session(session::Command),
@@ -106,6 +110,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Vendor(command) => vendor::run(context, command).await,
         Command::Subscriber(command) => subscriber::run(context, command).await,
         Command::Import(ImportCommand::FreeradiusSql(args)) => import_freeradius::run(context, &args).await,
+        Command::Group(command) => group::run(context, command).await,
         Command::Session(command) => session::run(context, command).await,
         Command::Usage(args) => usage::run(context, args).await,
         Command::Whohad(args) => whohad::run(context, args).await,

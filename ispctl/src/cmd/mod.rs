@@ -2,6 +2,7 @@
 
 mod condition;
 mod explain;
+pub(crate) mod group;
 mod import;
 pub(crate) mod import_freeradius;
 pub(crate) mod key;

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use isp_core::dictionary::RowList;
 use isp_core::store::Store;
 use isp_core::subscriber::{AttributeRow, Subscriber};
@@ -22,15 +22,8 @@ pub(crate) enum Command {
     Add {
         /// Username or id
         user: String,
-        /// Attribute by the server's dictionary name, as in Framed-Route or Tunnel-Type:1
-        #[arg(value_parser = attribute)]
-        attribute: String,
-        /// Operator: = := += and, for check rows, == != < <= > >= =~ !~ =* !*
-        #[arg(allow_hyphen_values = true)]
-        op: String,
-        /// Value in the server's syntax; - reads it from standard input (the only way for passwords)
-        #[arg(allow_hyphen_values = true)]
-        value: String,
+        #[command(flatten)]
+        row: NewRow,
     },
     /// List the subscriber's rows in the order the server takes them
     List {
@@ -46,6 +39,28 @@ pub(crate) enum Command {
         #[command(flatten)]
         how: DeleteArgs,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewRow {
+    /// Attribute by the server's dictionary name, as in Framed-Route or Tunnel-Type:1
+    #[arg(value_parser = attribute)]
+    attribute: String,
+    /// Operator: = := += and, for check rows, == != < <= > >= =~ !~ =* !*
+    #[arg(allow_hyphen_values = true)]
+    op: String,
+    /// Value in the server's syntax; - reads it from standard input (the only way for passwords)
+    #[arg(allow_hyphen_values = true)]
+    value: String,
+}
+
+impl NewRow {
+    /// Attribute, operator and value, which may have to be read first.
+    pub(super) fn checked(self, list: RowList) -> Result<(String, String, String)> {
+        check_operator(list, &self.op)?;
+        let value = read_value(list, &self.attribute, self.value)?;
+        Ok((self.attribute, self.op, value))
+    }
 }
 
 /// A row as it may be shown.
@@ -77,14 +92,8 @@ pub(super) async fn run(context: &Context, list: RowList, command: Command) -> R
     let (store, tenant) = context.store_and_tenant().await?;
     let output = context.output;
     match command {
-        Command::Add {
-            user,
-            attribute,
-            op,
-            value,
-        } => {
-            check_operator(list, &op)?;
-            let value = read_value(list, &attribute, value)?;
+        Command::Add { user, row } => {
+            let (attribute, op, value) = row.checked(list)?;
             let subscriber = super::subscriber::find(store, &tenant, &user).await?;
             let id = store.row_add(list, &subscriber, &attribute, &op, &value).await?;
             output.record(&View::from(AttributeRow {
@@ -126,7 +135,7 @@ pub(super) async fn views(store: &Store, list: RowList, subscriber: &Subscriber)
     Ok(rows.into_iter().map(View::from).collect())
 }
 
-const fn kind(list: RowList) -> &'static str {
+pub(super) const fn kind(list: RowList) -> &'static str {
     match list {
         RowList::Check => "check row",
         RowList::Reply => "reply row",

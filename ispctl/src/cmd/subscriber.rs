@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use isp_core::dictionary::RowList;
+use isp_core::group::Membership;
 use isp_core::password::{self, Scheme};
 use isp_core::secret::Secret;
 use isp_core::store::{Store, SubscriberFilter};
@@ -24,7 +25,7 @@ pub(crate) enum Command {
     Add(AddArgs),
     /// List subscribers in order of username
     List(ListArgs),
-    /// Show one subscriber with its quotas and raw rows (never its password)
+    /// Show one subscriber with its quotas, raw rows and groups (never its password)
     Show {
         /// Username or id
         user: String,
@@ -187,6 +188,8 @@ struct View<'a> {
 struct Rows {
     check: Vec<row::View>,
     reply: Vec<row::View>,
+    /// In the order they are looked at.
+    groups: Vec<Membership>,
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
@@ -432,6 +435,7 @@ async fn show(context: &Context, store: &Store, tenant: &Tenant, subscriber: &Su
     let rows = Rows {
         check: row::views(store, RowList::Check, subscriber).await?,
         reply: row::views(store, RowList::Reply, subscriber).await?,
+        groups: store.memberships(&tenant.id, &subscriber.id).await?,
     };
     context.output.record(&View {
         subscriber,

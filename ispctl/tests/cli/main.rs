@@ -5,6 +5,7 @@
 mod administration;
 mod configuration;
 mod freeradius;
+mod groups;
 mod import;
 mod keys;
 mod lab;
