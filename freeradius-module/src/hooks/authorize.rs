@@ -224,20 +224,29 @@ fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Resul
     request
         .reply(authorization.reply)
         .map_err(|why| put_failed(request, why))?;
-    if !holds {
+    let rows = replies.is_some() || !authorization.groups.is_empty();
+    if holds {
+        merge_checks(request, "radcheck", checks)?;
+        if merge_reply(request, "radreply", replies)? != FallThrough::No {
+            join(request, authorization.groups)?;
+        }
+    } else {
         // The password was the subscriber's own, too: only a group can bring what lets it in.
         if !join(request, authorization.groups)? {
             return Err(mismatch());
         }
         request.set_reason(Reason::CheckMismatch, false);
-        return fits(request);
     }
-    merge_checks(request, "radcheck", checks)?;
-    let written = replies.is_some() || !authorization.groups.is_empty();
-    if merge_reply(request, "radreply", replies)? != FallThrough::No {
-        join(request, authorization.groups)?;
+    if !rows {
+        return Ok(());
     }
-    if written { fits(request) } else { Ok(()) }
+    if authorization.restricted.is_some() {
+        // What a row would have in place of a restriction's terms, it has no more.
+        request
+            .reply(authorization.reply)
+            .map_err(|why| put_failed(request, why))?;
+    }
+    fits(request)
 }
 
 fn mismatch() -> Refusal {
@@ -474,6 +483,23 @@ mod tests {
         );
         merged(FallThrough::Unsaid, &of(&[&bare, &plain]), &[]);
         merged(FallThrough::Unsaid, &of(&[&passed_over]), &[]);
+    }
+
+    #[test]
+    fn no_row_replaces_the_terms_of_a_restriction() {
+        let why = Refusal::new(Reason::Suspended, "the subscriber is suspended");
+        let group = group("", "Class");
+        let authorization = Authorization {
+            restricted: Some(&why),
+            groups: &[&group],
+            ..authorization(&[], &[REPLY])
+        };
+        let mut request = Fake::default();
+        grant(&mut request, &authorization).unwrap();
+        assert_eq!(
+            request.done,
+            ["give", "reply 0", "merge Reply", "merge Reply", "reply 0"]
+        );
     }
 
     #[test]

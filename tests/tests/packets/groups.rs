@@ -42,6 +42,35 @@ fn takes_effect(database: &Database, server: &Radiusd, sql: &str, classes: Optio
 }
 
 on_both_databases! {
+    /// The rows are those of a line in good standing: a walled garden is not to be left through them.
+    fn rows_do_not_lift_a_restriction(database) {
+        let database = database.seeded();
+        database.add_plan(e2e::seed::TENANT, "garden", 256, 128);
+        let alice = database.add("alice");
+        database.add_row(isp_core::dictionary::RowList::Reply, &alice, "Mikrotik-Rate-Limit", "+=", "1G/1G");
+        database.execute(
+            "INSERT INTO radgroupreply (groupname, attribute, op, value) VALUES
+                ('gold', 'Mikrotik-Rate-Limit', ':=', '2G/2G'), ('gold', 'Filter-Id', ':=', 'gold');
+             INSERT INTO radusergroup (username, groupname) VALUES ('alice', 'gold')",
+        );
+        database.execute(
+            "INSERT INTO tenant_conditions (tenant_id, condition, action, plan_id)
+                VALUES ('acme', 'suspended', 'restrict', 'acme-garden')",
+        );
+        let server = server_on(&database).quiet().start();
+        let rates = || {
+            let answer = ask(&server);
+            (
+                answer.values("Mikrotik-Rate-Limit").join(" "),
+                answer.values("Filter-Id").join(" "),
+            )
+        };
+        assert_eq!(rates(), ("2G/2G".to_owned(), "gold".to_owned()));
+        database.execute("UPDATE subscribers SET status = 'suspended'");
+        e2e::wait_for("the garden", SOON, || rates().0 == "128k/256k");
+        assert_eq!(rates().1, "gold", "what the restriction says nothing of stays");
+    }
+
     fn every_write_to_the_group_tables_counts_within_a_second(database) {
         let database = database.seeded();
         database.add("alice");
