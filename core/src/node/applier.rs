@@ -35,8 +35,6 @@ const RETRY: Duration = Duration::from_millis(200);
 const MOST_RETRY: Duration = Duration::from_secs(5);
 /// A node that stops does not wait for a database that is away; a connection may be lost just then.
 const LAST_TRIES: u32 = 5;
-/// So many records in a row that do not go in, and none that does: the fault is not theirs.
-const DOUBTS: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Handle {
@@ -104,9 +102,9 @@ impl std::fmt::Display for Fault {
 
 impl Applier {
     async fn run(mut self) {
-        while let Some(mut batch) = self.next().await {
+        while let Some(batch) = self.next().await {
             let (began, appended) = (Instant::now(), self.reader.appended());
-            if !self.insist(&mut batch).await {
+            if !self.insist(&batch).await {
                 break;
             }
             block_in_place(|| self.reader.applied(&batch));
@@ -155,7 +153,7 @@ impl Applier {
     }
 
     /// Store a batch, however long it takes. Returns whether it is.
-    async fn insist(&mut self, batch: &mut Batch) -> bool {
+    async fn insist(&mut self, batch: &Batch) -> bool {
         let mut pause = RETRY;
         let mut stored = 0;
         while let Some(left) = batch.records.get(stored..).filter(|left| !left.is_empty()) {
@@ -178,24 +176,13 @@ impl Applier {
                     if !self.pause(&mut pause).await {
                         return false;
                     }
-                    if matches!(why, Fault::Records(_)) {
-                        self.gather_evidence(batch);
-                    } else {
+                    if matches!(why, Fault::Database(_)) {
                         self.at_once = (self.at_once / 2).max(LEAST);
                     }
                 }
             }
         }
         true
-    }
-
-    /// None of a batch goes in, and it may be the database's fault. Where others do, it is the records'.
-    fn gather_evidence(&mut self, batch: &mut Batch) {
-        if batch.records.len() < MOST
-            && let Ok(Some(more)) = block_in_place(|| self.reader.read(MOST))
-        {
-            batch.append(more);
-        }
     }
 
     /// Returns whether to go on.
@@ -229,20 +216,17 @@ impl Applier {
     }
 
     /// Find the records that the database refuses, by halves, put them aside, and store the others.
+    ///
+    /// A record goes only where the error says that it is about what the record holds. That others go in proves nothing: one
+    /// that changes nothing is taken by a database that cannot write.
     async fn isolate(&self, records: &[AccountingRecord]) -> Result<(), Fault> {
         let mut refused = Vec::new();
-        let mut stored = false;
         let mut left = vec![records];
         while let Some(part) = left.pop() {
             match (self.store(part).await, part) {
-                (Ok(()), _) => stored = true,
-                (Err(Fault::Records(why)), [record]) => {
-                    let doubtful = !stored && refused.len() + 1 >= DOUBTS.min(records.len());
-                    if doubtful && !blames(&why) {
-                        return Err(Fault::Records(why));
-                    }
-                    refused.push((record, why));
-                }
+                (Ok(()), _) => {}
+                (Err(Fault::Records(why)), [record]) if blames(&why) => refused.push((record, why)),
+                (Err(Fault::Records(why)), [_]) => return Err(Fault::Records(why)),
                 (Err(Fault::Records(_)), _) => {
                     let (first, second) = part.split_at(part.len() / 2);
                     left.extend([second, first]);

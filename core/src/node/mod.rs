@@ -47,6 +47,9 @@ pub use state::Status;
 use upkeep::Upkeep;
 use writer::Outcomes;
 
+/// Nothing is being written to a journal that is only read.
+const CLOSE_LEFTOVER: Duration = Duration::from_secs(1);
+
 /// What the packet says.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessRequest<'a> {
@@ -192,7 +195,12 @@ impl Node {
                 let applier = applier::spawn(runtime.handle(), reader, &link, refused);
                 (Accounting::in_journal(Arc::new(journal)), Some(applier))
             }
-            None => (Accounting::in_database(runtime.handle(), &link), None),
+            None => {
+                // What was acknowledged while records went to the journal is still owed to the database.
+                let refused = config.journal.join("refused.jsonl");
+                let applier = leftover(&config)?.map(|reader| applier::spawn(runtime.handle(), reader, &link, refused));
+                (Accounting::in_database(runtime.handle(), &link), applier)
+            }
         };
         let admission = Admission::new(&config, runtime.handle(), &link, accounting.journal());
         let upkeep = Upkeep::spawn(
@@ -505,6 +513,20 @@ fn load_keys(config: &NodeConfig) -> Result<Option<KeyRing>, NodeError> {
             })
         })
         .transpose()
+}
+
+/// The journal that an earlier run left behind, though nothing is written to it now; `None` if it holds nothing.
+fn leftover(config: &NodeConfig) -> Result<Option<Reader>, JournalError> {
+    if !Journal::holds_records(&config.journal) {
+        return Ok(None);
+    }
+    let (journal, reader) = Journal::open(&config.journal, JournalConfig::default())?;
+    journal.close(CLOSE_LEFTOVER);
+    warn!(
+        "accounting records that are left in the journal {} are applied now",
+        config.journal.display()
+    );
+    Ok(Some(reader))
 }
 
 fn open_journal(config: &NodeConfig) -> Result<Option<(Journal, Reader)>, JournalError> {

@@ -142,21 +142,23 @@ pub(super) fn is_away(error: &sqlx::Error) -> bool {
 
 /// SQLite result codes are numbers, SQLSTATEs five characters: one table serves both.
 fn is_refusal(code: &str) -> bool {
-    // RAISE in a trigger, wrong type in a STRICT table; PostgreSQL: class 22, data exception.
-    matches!(code, "1811" | "3091") || (code.len() == 5 && code.starts_with("22"))
+    // RAISE in a trigger, wrong type in a STRICT table; PostgreSQL: the same, class 22, data exception, and 54, a value too
+    // long for an index and the like.
+    matches!(code, "1811" | "3091" | "P0001") || (code.len() == 5 && (code.starts_with("22") || code.starts_with("54")))
 }
 
 fn is_outage(code: &str) -> bool {
     if code.len() == 5 {
-        // Connection exception, deadlock, insufficient resources, operator intervention (shutdown, statement_timeout),
-        // a transaction that sat idle for too long, a lock not to be had.
-        return ["08", "40", "53", "57", "25P03", "55P03"]
+        // Connection exception, a transaction that is read-only (a standby) or sat idle for too long, authorization,
+        // deadlock, insufficient resources, a lock not to be had, operator intervention (shutdown, statement_timeout),
+        // a fault of the system.
+        return ["08", "25", "28", "40", "53", "55P03", "57", "58"]
             .iter()
             .any(|class| code.starts_with(class));
     }
-    // SQLITE_BUSY, LOCKED, IOERR, CORRUPT, FULL, CANTOPEN and their extended forms.
+    // SQLITE_BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB and their extended forms.
     code.parse::<i32>()
-        .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 11 | 13 | 14))
+        .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 11 | 13 | 14 | 26))
 }
 
 /// PostgreSQL names the constraint, SQLite lists the columns.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use isp_core::accounting::{AccountingRecord, AcctStatusType};
 use isp_core::dictionary::AnyAttribute;
 use isp_core::node::{AccountingError, AccountingMode, Node, NodeConfig, NodeError};
+use isp_core::secret::Secret;
 use isp_core::store::Store;
 use tokio::runtime::Runtime;
 
@@ -21,6 +22,8 @@ on_both!(
     the_database_may_be_away_meanwhile,
     what_is_not_applied_when_the_node_stops_is_applied_by_the_next,
     a_record_the_database_refuses_is_put_aside_alone,
+    a_database_that_cannot_be_written_to_costs_no_record,
+    what_the_journal_held_is_applied_in_database_mode,
     in_database_mode_nothing_is_answered_without_it,
     a_node_says_how_it_stands,
     a_journal_serves_one_node,
@@ -150,6 +153,72 @@ fn a_record_the_database_refuses_is_put_aside_alone(runtime: &Runtime, database:
     );
     assert!(lines[0]["error"].as_str().unwrap().contains("not this one"), "{aside}");
     node.shutdown(PROMISE);
+}
+
+/// A standby, or a file that belongs to another user. A record that changes nothing goes in all the same, and proves nothing.
+fn a_database_that_cannot_be_written_to_costs_no_record(runtime: &Runtime, database: &mut Database, directory: &Path) {
+    let store = runtime.block_on(seed(database, directory));
+    let node = start(config(database, directory));
+    keep(&node, 0..1);
+    eventually("the first", RECOVERY, || waiting(&node) == 0);
+    node.shutdown(RECOVERY);
+    let node = start(NodeConfig {
+        database_url: Secret::new(database.url_to_read()),
+        ..config(database, directory)
+    });
+    node.accounting(interim(1)).unwrap();
+    keep(&node, 0..1);
+    keep(&node, 2..6);
+    // The applier has had its turn at them.
+    let tried = directory.join("journal/refused.jsonl");
+    let began = std::time::Instant::now();
+    while began.elapsed() < Duration::from_secs(2) {
+        assert!(
+            !tried.exists(),
+            "put aside: {}",
+            std::fs::read_to_string(&tried).unwrap()
+        );
+        std::thread::yield_now();
+    }
+    node.shutdown(PROMISE);
+    let node = start(config(database, directory));
+    eventually("an empty journal", 2 * RECOVERY, || waiting(&node) == 0);
+    assert_eq!(sessions(runtime, &store), 6);
+    assert!(!tried.exists());
+    node.shutdown(PROMISE);
+}
+
+fn what_the_journal_held_is_applied_in_database_mode(runtime: &Runtime, database: &mut Database, directory: &Path) {
+    let store = runtime.block_on(seed(database, directory));
+    runtime.block_on(store.close());
+    let node = start(config(database, directory));
+    eventually("the copy on disk", RECOVERY, || directory.join("snapshot").exists());
+    node.shutdown(PROMISE);
+    runtime.block_on(database.hide());
+    let node = start(config(database, directory));
+    keep(&node, 0..5);
+    node.shutdown(PROMISE);
+    runtime.block_on(database.show());
+
+    let node = start(NodeConfig {
+        accounting_mode: AccountingMode::Database,
+        ..config(database, directory)
+    });
+    let store = runtime.block_on(Store::connect(database.url(), 1, false)).unwrap();
+    eventually("what was left", RECOVERY, || sessions(runtime, &store) == 5);
+    keep(&node, 5..6);
+    assert_eq!(sessions(runtime, &store), 6);
+    node.shutdown(RECOVERY);
+    let left = std::fs::read_dir(directory.join("journal")).unwrap();
+    let segments = left.filter(|entry| {
+        entry
+            .as_ref()
+            .unwrap()
+            .path()
+            .extension()
+            .is_some_and(|it| it == "journal")
+    });
+    assert_eq!(segments.count(), 0);
 }
 
 fn in_database_mode_nothing_is_answered_without_it(runtime: &Runtime, database: &mut Database, directory: &Path) {

@@ -69,6 +69,14 @@ impl Database {
         }
     }
 
+    /// A URL under which the database can be read only.
+    pub(crate) fn url_to_read(&self) -> String {
+        match self.kind {
+            Kind::Sqlite => format!("{}?mode=ro", self.url),
+            Kind::Postgres => format!("{}?options=-c%20default_transaction_read_only%3Don", self.url),
+        }
+    }
+
     /// Write as any other program would.
     pub(crate) async fn execute(&self, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Keep authentication outcomes (radpostauth) of the last N days [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     postauth_days: Option<u32>,
-    /// Keep usage by the hour of the last N days; usage by day stays
+    /// Keep usage by the hour of the last N days, and no less than rolling quotas count over; usage by day stays
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     hourly_days: u32,
     /// Say what would be removed, remove nothing
@@ -46,6 +46,13 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<()> {
     let store = context.store().await?;
     let now = period::now();
     let mut report = Vec::new();
+    let rolling = store.quota_longest_rolling().await?;
+    if rolling > args.hourly_days.saturating_mul(24) {
+        return Err(Error::Usage(format!(
+            "a rolling quota counts the last {rolling} hours: --hourly-days must be {} or more",
+            rolling.div_ceil(24)
+        )));
+    }
     if let Some(months) = args.accounting_months {
         let keep_from = months_before(now, months)?;
         let removed = if args.yes {

@@ -120,11 +120,19 @@ async fn show(context: &Context, name: &str) -> Result<()> {
         Err(_) => {
             let filter = SessionFilter {
                 tenant_id: tenant,
-                acct_unique_id: Some(name.to_ascii_lowercase()),
+                acct_unique_id: Some(name.to_owned()),
                 limit: Some(1),
                 ..SessionFilter::default()
             };
-            store.session_list(&filter).await?.into_iter().next()
+            // A site may make keys of its own; those of the server are lower-case digits.
+            let lower = SessionFilter {
+                acct_unique_id: Some(name.to_ascii_lowercase()),
+                ..filter.clone()
+            };
+            match store.session_list(&filter).await?.into_iter().next() {
+                Some(session) => Some(session),
+                None => store.session_list(&lower).await?.into_iter().next(),
+            }
         }
     };
     let session = session.ok_or_else(|| Error::NotFound {

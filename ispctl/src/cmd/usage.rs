@@ -1,11 +1,13 @@
 use clap::ValueEnum;
 use isp_core::store::{Store, Usage, UsageBy, UsageQuery};
 use isp_core::tenant::Tenant;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::subscriber::find;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::field::parse::When;
 use crate::{field, output, period};
 
 const DAY: i64 = 86_400;
@@ -18,12 +20,13 @@ const DAY: i64 = 86_400;
 pub(crate) struct Args {
     /// Username or id of a subscriber [default: all of the tenant together]
     user: Option<String>,
-    /// From this time on: 2026-01-31, 2026-01-31T18:00:00Z, or with an offset (+02:00) [default: 30 days ago]
-    #[arg(long, value_name = "TIME", value_parser = field::parse::moment)]
-    from: Option<i64>,
+    /// From this time on: 2026-01-31 (a day of the tenant's calendar), 2026-01-31T18:00:00Z, or with an offset (+02:00)
+    /// [default: 30 days ago]
+    #[arg(long, value_name = "TIME", value_parser = field::parse::when)]
+    from: Option<When>,
     /// Until before this time [default: now]
-    #[arg(long, value_name = "TIME", value_parser = field::parse::moment)]
-    to: Option<i64>,
+    #[arg(long, value_name = "TIME", value_parser = field::parse::when)]
+    to: Option<When>,
     /// How finely to tell
     #[arg(long, value_enum, default_value_t = By::Day)]
     by: By,
@@ -59,11 +62,14 @@ struct Report<'a> {
 
 pub(crate) async fn run(context: &Context, args: Args) -> Result<()> {
     let now = period::now();
-    let to = args.to.unwrap_or(now.max(args.from.unwrap_or(0) + 1));
-    let from = args.from.unwrap_or((to - 30 * DAY).max(0));
+    let (store, tenant) = context.store_and_tenant().await?;
+    let zone = TimeZone::get(&tenant.timezone).unwrap_or(TimeZone::UTC);
+    let resolve = |when: Option<When>| when.map(|when| when.resolve(&zone)).transpose().map_err(Error::Usage);
+    let (from, to) = (resolve(args.from)?, resolve(args.to)?);
+    let to = to.unwrap_or(now.max(from.unwrap_or(0) + 1));
+    let from = from.unwrap_or((to - 30 * DAY).max(0));
     period::begun(from, now)?;
     period::half_open(from, to)?;
-    let (store, tenant) = context.store_and_tenant().await?;
     if let Some(count) = args.top {
         return top(context, store, &tenant, (from, to), count).await;
     }

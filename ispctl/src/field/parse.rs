@@ -127,6 +127,33 @@ pub(crate) fn instant(text: &str) -> Result<Option<i64>, String> {
     }
 }
 
+/// An instant, or a day, which begins when the clocks of its place say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    At(i64),
+    Day(jiff::civil::Date),
+}
+
+impl When {
+    pub(crate) fn resolve(self, zone: &jiff::tz::TimeZone) -> Result<i64, String> {
+        match self {
+            Self::At(seconds) => Ok(seconds),
+            Self::Day(day) => {
+                let begin = day.to_zoned(zone.clone()).map_err(|why| why.to_string())?;
+                Ok(begin.timestamp().as_second())
+            }
+        }
+    }
+}
+
+/// As [`moment`], but that a date alone is a day of the place it is asked about.
+pub(crate) fn when(text: &str) -> Result<When, String> {
+    let seconds = moment(text)?;
+    let text = text.trim();
+    let day = if text.len() == 10 { text.parse().ok() } else { None };
+    Ok(day.map_or(When::At(seconds), When::Day))
+}
+
 /// An instant that must be there.
 pub(crate) fn moment(text: &str) -> Result<i64, String> {
     instant(text)?.ok_or_else(|| "must not be empty".to_owned())

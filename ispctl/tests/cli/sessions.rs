@@ -8,6 +8,8 @@ crate::on_both_databases!(
     sessions_are_listed_and_shown,
     whohad_answers_who,
     usage_is_told,
+    a_date_is_a_day_of_the_tenants_calendar,
+    hours_that_a_quota_counts_over_are_kept,
     retention_asks_first,
 );
 
@@ -173,6 +175,50 @@ fn whohad_answers_who(lab: &Lab) {
         let error = lab.ctl(args).fails(2);
         assert!(error.contains(reason), "{args:?}: {error}");
     }
+}
+
+fn a_date_is_a_day_of_the_tenants_calendar(lab: &Lab) {
+    lab.set_up();
+    let tenant = lab.ctl(&["tenant", "list", "--json"]).json()[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    lab.ctl(&["tenant", "set", &tenant, "--timezone", "Europe/Berlin"]).ok();
+    for by in ["day", "total"] {
+        let october = [
+            "usage",
+            "--from",
+            "2025-10-01",
+            "--to",
+            "2025-11-01",
+            "--by",
+            by,
+            "--json",
+        ];
+        let told = lab.ctl(&october).json();
+        // The clocks were put back on the 26th.
+        assert_eq!(
+            (told["from"].as_i64(), told["to"].as_i64()),
+            (Some(1_759_269_600), Some(1_761_951_600)),
+            "{told}"
+        );
+    }
+}
+
+fn hours_that_a_quota_counts_over_are_kept(lab: &Lab) {
+    lab.set_up();
+    lab.ctl(&["plan", "add", "slow", "--download", "1M", "--upload", "1M"])
+        .ok();
+    lab.ctl(&["plan", "add", "fibre", "--download", "1G", "--upload", "1G"])
+        .ok();
+    let quota = [
+        "plan", "quota", "add", "fibre", "--metric", "total", "--period", "rolling", "--length", "30d", "--tier",
+        "1G=slow",
+    ];
+    lab.ctl(&quota).ok();
+    let told = lab.ctl(&["retention", "--hourly-days", "29", "--yes"]).fails(2);
+    assert!(told.contains("must be 30 or more"), "{told}");
+    lab.ctl(&["retention", "--hourly-days", "30", "--yes"]).ok();
 }
 
 fn usage_is_told(lab: &Lab) {

@@ -53,7 +53,7 @@ use commit::{Crowd, InFlight, Pending, Segment};
 const MOST_PENDING: usize = 8 << 20;
 
 /// How large the journal's files and the journal itself may get.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct JournalConfig {
     /// Bytes of a file; what is applied is deleted by whole files.
     pub segment_size: u64,
@@ -230,6 +230,12 @@ impl Journal {
             committers,
         };
         Ok((journal, Reader::new(shared, start)))
+    }
+
+    /// Whether there is a journal in this directory that may hold records.
+    #[must_use]
+    pub fn holds_records(directory: &Path) -> bool {
+        segment::list(directory).is_ok_and(|segments| !segments.is_empty())
     }
 
     /// Put a record into the journal. Returns once it is on disk.

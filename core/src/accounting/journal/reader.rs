@@ -267,6 +267,27 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.checkpoint();
+        self.clear();
+    }
+}
+
+impl Reader {
+    /// Leave no file behind that holds nothing but what is applied: the next version may write another format.
+    fn clear(&mut self) {
+        let files = {
+            let mut state = self.shared.state.lock();
+            let over = state.closed && state.committers == 0 && state.applied == state.durable.next;
+            if !over || self.checkpoint != state.applied {
+                return;
+            }
+            std::mem::take(&mut state.files)
+        };
+        for file in files {
+            let path = segment::path(&self.shared.directory, file.first);
+            if let Err(error) = fs::remove_file(&path) {
+                warn!("{} is applied and cannot be deleted: {error}", path.display());
+            }
+        }
     }
 }
 

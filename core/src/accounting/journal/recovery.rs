@@ -1,7 +1,7 @@
 //! What the last run left: where the journal ends, and where its reader stood.
 
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
@@ -44,6 +44,8 @@ pub(super) fn lock(directory: &Path) -> Result<File, JournalError> {
 struct Tail {
     next: u64,
     end: u64,
+    /// Something behind the end is no record.
+    torn: bool,
     /// Time of the first record that is not applied, if it is in this segment.
     oldest: Option<i64>,
 }
@@ -73,11 +75,13 @@ pub(super) fn recover(directory: &Path) -> Result<State, JournalError> {
         applied = first;
     }
     let mut files = VecDeque::with_capacity(firsts.len());
+    let mut stale = 0;
     for (index, &first) in firsts.iter().enumerate() {
         let path = segment::path(directory, first);
         let end = match firsts.get(index + 1) {
             Some(&next) if next <= applied => {
                 fs::remove_file(&path).map_err(|error| JournalError::io("delete", &path, error))?;
+                stale += 1;
                 continue;
             }
             Some(_) => {
@@ -87,6 +91,12 @@ pub(super) fn recover(directory: &Path) -> Result<State, JournalError> {
             None => segment::HEADER,
         };
         files.push_back(Extent { first, end });
+    }
+    if stale > 0 {
+        warn!(
+            "{stale} files of the journal {} are deleted unread: the checkpoint says that all of them is applied",
+            directory.display()
+        );
     }
     let mut durable = Mark {
         next: applied,
@@ -106,6 +116,14 @@ pub(super) fn recover(directory: &Path) -> Result<State, JournalError> {
             let path = segment::path(directory, last.first);
             fs::remove_file(&path).map_err(|error| JournalError::io("delete", &path, error))?;
             files.pop_back();
+        } else if !tail.torn {
+            // Nothing is appended to it any more, and room kept for more would count against the journal's limit.
+            let path = segment::path(directory, last.first);
+            let cut = OpenOptions::new()
+                .write(true)
+                .open(&path)
+                .and_then(|file| file.set_len(tail.end));
+            cut.map_err(|error| JournalError::io("cut", &path, error))?;
         }
     }
     let unapplied = files.iter().map(|file| file.end.saturating_sub(segment::HEADER));
@@ -137,6 +155,7 @@ fn tail(directory: &Path, first: u64, applied: u64) -> Result<Tail, JournalError
     let mut tail = Tail {
         next: first,
         end: segment::HEADER,
+        torn: false,
         oldest: None,
     };
     loop {
@@ -151,6 +170,7 @@ fn tail(directory: &Path, first: u64, applied: u64) -> Result<Tail, JournalError
             }
             Step::End { skipped } => {
                 if let Some(torn) = skipped.filter(|skipped| !skipped.blank) {
+                    tail.torn = true;
                     let aside = segment::preserve(&path).map_err(|error| JournalError::io("keep", &path, error))?;
                     error!(
                         "{}: {} bytes at the end, from offset {}, are no whole record and are cut off; \

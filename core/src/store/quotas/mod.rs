@@ -164,6 +164,17 @@ impl Store {
         quotas.attempt(attempt)
     }
 
+    /// How many hours the longest rolling quota of all counts over; 0 = there is none.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn quota_longest_rolling(&self) -> Result<u32> {
+        let attempt = || "read the longest rolling quota".to_owned();
+        let mut connection = self.reader().await.attempt(attempt)?;
+        let row = connection.link().one(statements::LONGEST_ROLLING, &[]).await;
+        Columns::of(&row.attempt(attempt)?).number().attempt(attempt)
+    }
+
     /// Delete a quota with its tiers. Who was in one of them is not any more.
     ///
     /// # Errors

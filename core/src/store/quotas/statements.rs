@@ -50,6 +50,9 @@ macro_rules! counted {
 }
 
 statements! {
+    LONGEST_ROLLING {
+        both: "SELECT coalesce(max(period_hours), 0) FROM plan_quotas",
+    }
     ADD_QUOTA {
         both: "INSERT INTO plan_quotas (id, tenant_id, plan_id, metric, period, period_hours)
             VALUES ($1, $2, $3, $4, $5, $6)",

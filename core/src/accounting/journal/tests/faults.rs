@@ -111,7 +111,7 @@ fn a_full_disk_refuses_records_and_takes_them_again_when_there_is_room() {
         segment_size: 16 << 10,
         ..JournalConfig::default()
     };
-    let (journal, mut reader) = Journal::open(&directory, config.clone()).unwrap();
+    let (journal, mut reader) = Journal::open(&directory, config).unwrap();
     let mut taken = 0;
     let refused = loop {
         match journal.append(&record(taken + 1), PATIENCE) {

@@ -59,6 +59,35 @@ fn a_second_opener_is_told_which_directory_and_what_to_do() {
 }
 
 #[test]
+fn restarts_while_nothing_is_applied_take_no_room() {
+    let scratch = Scratch::new();
+    let roomy = JournalConfig {
+        segment_size: 1 << 16,
+        max_size: 1 << 18,
+    };
+    for number in 1..=20 {
+        let (journal, reader) = scratch.open(roomy);
+        append(&journal, [number]);
+        drop((journal, reader));
+    }
+    let (_journal, mut reader) = scratch.open(roomy);
+    assert_eq!(drain(&mut reader), (1..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_all_applied_leaves_no_segment_for_the_next_version_to_read() {
+    let scratch = Scratch::new();
+    let (journal, mut reader) = scratch.open(small());
+    append(&journal, 1..=20);
+    drain(&mut reader);
+    drop((journal, reader));
+    assert_eq!(scratch.segments(), Vec::<PathBuf>::new(), "{:?}", scratch.files());
+    let (journal, mut reader) = scratch.open(small());
+    append(&journal, [21]);
+    assert_eq!(drain(&mut reader), [21], "numbers go on");
+}
+
+#[test]
 fn a_restart_goes_on_where_the_last_run_stopped() {
     let scratch = Scratch::new();
     let (journal, mut reader) = scratch.open(small());
