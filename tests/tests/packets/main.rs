@@ -8,6 +8,7 @@ mod configuration;
 mod durability;
 mod fault;
 mod groups;
+mod import;
 mod install;
 mod life;
 mod login;

@@ -50,8 +50,6 @@ pub(super) struct Written {
     pub(super) memberships: u64,
     pub(super) nas: u64,
     pub(super) nas_there: u64,
-    pub(super) sessions: u64,
-    pub(super) sessions_there: u64,
 }
 
 #[derive(Serialize)]
@@ -79,8 +77,6 @@ pub(super) struct Summary<'a> {
     memberships_added: u64,
     nas_added: u64,
     nas_there: u64,
-    sessions_added: u64,
-    sessions_there: u64,
     /// Rows that are of no use here.
     left_out: u64,
     problem_count: u64,
@@ -154,8 +150,6 @@ impl Report {
             memberships_added: written.memberships,
             nas_added: written.nas,
             nas_there: written.nas_there,
-            sessions_added: written.sessions,
-            sessions_there: written.sessions_there,
             left_out: self.left_out,
             problem_count: self.problem_count,
             mapped: self.mapped.iter().map(|(kind, &rows)| Counted { kind, rows }).collect(),

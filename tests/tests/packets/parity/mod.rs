@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::server_on;
 
 /// The NAS whose packets stock `sql` answers.
-const STOCK_NAS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+pub(crate) const STOCK_NAS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -157,6 +157,11 @@ fn with_stock(server: Builder, database: &Database) -> Builder {
             conninfo(database.url())
         )
     };
+    stock_beside(server, &driver)
+}
+
+/// Stock `sql` on a database of its own, for the packets of [`STOCK_NAS`].
+pub(crate) fn stock_beside(server: Builder, driver: &str) -> Builder {
     let rows = |table: &str, key: &str, name: &str| {
         format!("\"SELECT id, {name}, attribute, value, op FROM {table} WHERE {name} = '%{{{key}}}' ORDER BY id\"")
     };
@@ -237,7 +242,7 @@ fn ask(server: &Radiusd, corpus: &[Case], from: Ipv4Addr) -> Vec<Answer> {
     Packet::ask_all(&packets, server)
 }
 
-fn shown(answer: &Answer) -> Vec<String> {
+pub(crate) fn shown(answer: &Answer) -> Vec<String> {
     let attributes = answer
         .attributes
         .iter()
