@@ -1,5 +1,6 @@
 //! What accounting packets and authentication outcomes say, as the database keeps it.
 
+pub mod addresses;
 pub mod device;
 pub mod journal;
 pub mod octets;

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -76,6 +77,9 @@ pub struct OpenSession {
     pub heard: i64,
     /// Seconds between its reports, as far as known.
     pub interval: Option<i64>,
+    pub nas_ip_address: IpAddr,
+    pub user_name: String,
+    pub framed_ip_address: Option<Ipv4Addr>,
 }
 
 /// A [`Device`], hashed; the NAS and its port with the tenant: others may use the same addresses.

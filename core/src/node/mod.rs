@@ -7,6 +7,7 @@
 mod accounting;
 mod admission;
 mod applier;
+mod client;
 mod config;
 mod follower;
 mod intake;
@@ -17,7 +18,7 @@ mod state;
 mod upkeep;
 mod writer;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +28,10 @@ use tracing::{info, warn};
 
 pub use accounting::AccountingError;
 pub use admission::{DatabaseDown, Login, SimultaneousUse};
+pub use client::Client;
 pub use config::{AccountingMode, ConfigFault, NodeConfig};
 
+use crate::accounting::addresses::Addresses;
 use crate::accounting::journal::{Journal, JournalConfig, JournalError, Reader};
 use crate::accounting::{AccountingRecord, PostAuthRecord};
 use crate::dictionary::Dictionary;
@@ -36,7 +39,7 @@ use crate::group::Group;
 use crate::password::{AuthMethod, Known, PasswordError, VerifyCache};
 use crate::policy::binding::Packet;
 use crate::policy::reply::ReplyItem;
-use crate::policy::{self, Reason, Refusal, SubscriberFacts, TierEffect};
+use crate::policy::{self, Holder, Reason, Refusal, SubscriberFacts, TierEffect};
 use crate::secret::{KeyRing, Secret, SecretError};
 use crate::snapshot::{Asked, Entry, Found, Missing, StoredSecret};
 use crate::subscriber::RawRow;
@@ -104,18 +107,6 @@ pub struct Identity {
     pub interim_interval: Option<u32>,
 }
 
-/// A NAS as a client of the server.
-#[derive(Debug)]
-pub struct Client {
-    pub shortname: String,
-    /// Stock `type`.
-    pub kind: String,
-    /// Virtual server its packets go to, where it is not the usual one.
-    pub server: Option<String>,
-    pub secret: Secret<Vec<u8>>,
-    pub require_message_authenticator: bool,
-}
-
 /// A node could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -143,6 +134,7 @@ pub struct Node {
     outcomes: Outcomes,
     accounting: Accounting,
     admission: Admission,
+    addresses: Arc<Addresses>,
     upkeep: Upkeep,
     applier: Option<applier::Handle>,
     reporter: report::Handle,
@@ -203,11 +195,13 @@ impl Node {
             }
         };
         let admission = Admission::new(&config, runtime.handle(), &link, accounting.journal());
+        let addresses = Arc::new(Addresses::new(config.silence));
         let upkeep = Upkeep::spawn(
             runtime.handle(),
             &config,
             &link,
             admission.presence(),
+            &addresses,
             accounting.journal(),
         );
         let reporter = report::spawn(runtime.handle(), &config, &link, &state, accounting.journal());
@@ -219,6 +213,7 @@ impl Node {
             outcomes,
             accounting,
             admission,
+            addresses,
             upkeep,
             applier,
             reporter,
@@ -247,7 +242,13 @@ impl Node {
                 packet: request.packet,
                 now: request.now,
             };
-            let decision = policy::decide(&found.facts(entry, &subscriber, &standing, asked))?;
+            let holder = self.address_holder(&found.tenant.id, entry, request.now);
+            let mut facts = found.facts(entry, &subscriber, &standing, asked);
+            facts.address_holder = holder.as_ref().map(|(address, by)| Holder {
+                address: (*address).into(),
+                by,
+            });
+            let decision = policy::decide(&facts)?;
             if let Some(fault) = entry.fault {
                 return Err(Refusal::new(Reason::BadAttribute, fault.to_owned()));
             }
@@ -266,6 +267,13 @@ impl Node {
                 groups: &groups,
             }))
         })
+    }
+
+    /// Which other session has the subscriber's static address, and who it is of.
+    fn address_holder(&self, tenant_id: &str, entry: &Entry<'_>, now: i64) -> Option<(Ipv4Addr, String)> {
+        let address = entry.facts.static_ipv4?;
+        let by = self.addresses.other_holder(tenant_id, &entry.id(), address, now)?;
+        Some((address, by))
     }
 
     fn credential(&self, entry: &Entry<'_>, method: AuthMethod) -> Result<Credential, Refusal> {
@@ -352,32 +360,6 @@ impl Node {
         Err(Refusal::new(Reason::SnapshotStale, message))
     }
 
-    /// What the server needs to know of the NAS at `source` to talk to it.
-    ///
-    /// # Errors
-    /// It is no NAS of any tenant, or its secret cannot be had.
-    pub fn client(&self, source: IpAddr) -> Result<Client, Refusal> {
-        let snapshot = self.state.snapshot();
-        let catalog = snapshot.catalog();
-        let nas = catalog.nas(source).and_then(|nas| catalog.nas_record(nas));
-        let nas = nas.ok_or_else(|| Refusal::new(Reason::UnknownNas, unknown_nas(Some(source))))?;
-        let secret = nas
-            .open_secret(self.keys.as_ref())
-            .map_err(|why| Refusal::new(Reason::InternalError, format!("NAS {}: {why}", nas.shortname)))?;
-        Ok(Client {
-            // The server wants a name; another tool's row need not have one.
-            shortname: if nas.shortname.is_empty() {
-                nas.nasname.clone()
-            } else {
-                nas.shortname.clone()
-            },
-            kind: nas.kind.clone(),
-            server: nas.server.clone(),
-            secret,
-            require_message_authenticator: nas.require_message_authenticator,
-        })
-    }
-
     /// Whose packet it is, for the rows that post-auth and accounting write.
     #[must_use]
     pub fn identify(&self, source: Option<IpAddr>, user_name: &[u8]) -> Identity {
@@ -435,6 +417,7 @@ impl Node {
     /// The record may be lost; the packet must not be answered.
     pub fn accounting(&self, record: AccountingRecord) -> Result<(), AccountingError> {
         self.admission.hear(&record);
+        self.addresses.hear(&record);
         self.accounting.keep(record, self.config.accounting_timeout)
     }
 

@@ -10,6 +10,7 @@ use tracing::{debug, error, info, warn};
 
 use super::NodeConfig;
 use super::link::Link;
+use crate::accounting::addresses::Addresses;
 use crate::accounting::journal::Journal;
 use crate::accounting::presence::Presence;
 use crate::accounting::silence::Silence;
@@ -33,13 +34,15 @@ impl Upkeep {
         config: &NodeConfig,
         link: &Arc<Link>,
         presence: Option<&Arc<Presence>>,
+        addresses: &Arc<Addresses>,
         journal: Option<&Arc<Journal>>,
     ) -> Self {
         let (stop, mut stopping) = watch::channel(false);
         let mut work = Work {
             link: Arc::clone(link),
             silence: config.silence,
-            unlearned: presence.cloned(),
+            addresses: Arc::clone(addresses),
+            learned: false,
             presence: presence.cloned(),
             journal: journal.cloned(),
             listening: unix_now(),
@@ -72,8 +75,9 @@ struct Work {
     link: Arc<Link>,
     silence: Silence,
     presence: Option<Arc<Presence>>,
-    /// Sessions that began before this node did have not been read yet.
-    unlearned: Option<Arc<Presence>>,
+    addresses: Arc<Addresses>,
+    /// Sessions that began before this node did have been read.
+    learned: bool,
     journal: Option<Arc<Journal>>,
     /// Since when reports come through to the database: no session was silent before, as far as this node can tell.
     listening: i64,
@@ -90,6 +94,7 @@ impl Work {
             if let Some(presence) = &self.presence {
                 presence.prune(now);
             }
+            self.addresses.prune(now);
         }
         // While the database is away others say so; it is tried again in the next round.
         match self.database(now, tidy).await {
@@ -101,10 +106,14 @@ impl Work {
 
     async fn database(&mut self, now: i64, tidy: bool) -> Result<(), StoreError> {
         let store = self.reach().await?;
-        if let Some(presence) = &self.unlearned {
+        if !self.learned {
             let since = now.saturating_sub(self.silence.longest_patience());
-            presence.learn(store.sessions_heard_since(since).await?, now);
-            self.unlearned = None;
+            let sessions = store.sessions_heard_since(since).await?;
+            self.addresses.learn(&sessions);
+            if let Some(presence) = &self.presence {
+                presence.learn(sessions, now);
+            }
+            self.learned = true;
         }
         // One that fails must not keep the others from being done.
         let planned = store.schedule_apply(now).await;

@@ -1,5 +1,7 @@
 //! Simultaneous use where several nodes share a database: open sessions and accepted logins, counted together.
 
+use std::net::IpAddr;
+
 use super::error::Attempt as _;
 use super::link::Tx;
 use super::nodes::applied_until;
@@ -107,13 +109,14 @@ statements! {
     OPEN_SINCE {
         sqlite: "SELECT tenant_id, subscriber_id, acctuniqueid, callingstationid, nasipaddress, nasportid,
                 unixepoch(coalesce(acctstarttime, acctupdatetime)), unixepoch(coalesce(heard_at, acctupdatetime)),
-                acctinterval
+                acctinterval, username, framedipaddress
             FROM radacct
             WHERE acctstoptime IS NULL AND subscriber_id IS NOT NULL
                 AND coalesce(heard_at, acctupdatetime) >= datetime($1, 'unixepoch')",
         postgres: "SELECT tenant_id, subscriber_id, acctuniqueid, callingstationid, host(nasipaddress), nasportid,
                 extract(epoch FROM coalesce(acctstarttime, acctupdatetime))::bigint,
-                extract(epoch FROM coalesce(heard_at, acctupdatetime))::bigint, acctinterval
+                extract(epoch FROM coalesce(heard_at, acctupdatetime))::bigint, acctinterval, username,
+                host(framedipaddress)
             FROM radacct
             WHERE acctstoptime IS NULL AND subscriber_id IS NOT NULL
                 AND coalesce(heard_at, acctupdatetime) >= to_timestamp($1)",
@@ -236,7 +239,7 @@ impl Store {
             let mut column = Columns::of(row);
             let tenant_id = column.opt_text()?;
             let (subscriber_id, acct_unique_id) = (column.text()?, column.text()?);
-            let (station, nas, port) = (column.opt_text()?, column.parsed()?, column.opt_text()?);
+            let (station, nas, port): (_, IpAddr, _) = (column.opt_text()?, column.parsed()?, column.opt_text()?);
             sessions.push(OpenSession {
                 tenant_id,
                 subscriber_id,
@@ -245,6 +248,10 @@ impl Store {
                 began: column.number()?,
                 heard: column.number()?,
                 interval: column.opt_number()?,
+                nas_ip_address: nas,
+                user_name: column.opt_text()?.unwrap_or_default(),
+                // Another tool may have written anything there.
+                framed_ip_address: column.opt_text()?.and_then(|address| address.parse().ok()),
             });
             Ok(())
         });

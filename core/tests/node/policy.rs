@@ -9,6 +9,7 @@ use super::*;
 on_both!(
     what_a_tenant_does_with_whom_counts_within_a_second,
     a_binding_counts_within_a_second,
+    an_address_that_another_session_has_is_not_given,
     a_planned_change_has_effect_at_its_instant_and_is_then_written_down,
 );
 
@@ -89,6 +90,54 @@ fn a_binding_counts_within_a_second(runtime: &tokio::runtime::Runtime, database:
     runtime.block_on(database.execute("UPDATE subscriber_network_profiles SET login_time = 'Xx0800'"));
     eventually("hours that are none", PROMISE, || {
         from(b"0200.0000.0001") == Err(Reason::BadAttribute)
+    });
+    node.shutdown(PROMISE);
+}
+
+fn an_address_that_another_session_has_is_not_given(
+    runtime: &tokio::runtime::Runtime,
+    database: &mut Database,
+    directory: &Path,
+) {
+    use isp_core::accounting::{AccountingRecord, AcctStatusType};
+
+    let store = runtime.block_on(seed(database, directory));
+    runtime.block_on(database.execute("UPDATE subscribers SET static_ipv4 = '192.0.2.77'"));
+    let node = start(config(database, directory));
+    let of_bob = |status| AccountingRecord {
+        status,
+        subscriber_id: None,
+        user_name: "bob".to_owned(),
+        framed_ip_address: Some([192, 0, 2, 77].into()),
+        ..accounting::interim(1)
+    };
+    assert_eq!(verdict(&node, &pap("alice", "")), Ok(None));
+    node.accounting(of_bob(AcctStatusType::Start)).unwrap();
+    let refusal = node.authorize(&pap("alice", ""), |_| ()).unwrap_err();
+    assert_eq!(refusal.reason, Reason::AddressInUse);
+    assert!(
+        refusal.message.contains("192.0.2.77") && refusal.message.contains("bob"),
+        "{refusal}"
+    );
+    node.accounting(of_bob(AcctStatusType::Stop)).unwrap();
+    assert_eq!(verdict(&node, &pap("alice", "")), Ok(None));
+
+    // A node that starts later reads it.
+    let of_carol = AccountingRecord {
+        subscriber_id: Some("id-of-carol".to_owned()),
+        user_name: "carol".to_owned(),
+        acct_unique_id: "c".repeat(32),
+        ..of_bob(AcctStatusType::Start)
+    };
+    runtime.block_on(database.execute(
+        "INSERT INTO subscribers (id, tenant_id, username, status) VALUES ('id-of-carol', 't', 'carol', 'active')",
+    ));
+    node.accounting(of_carol).unwrap();
+    node.shutdown(Duration::from_secs(15));
+    assert!(runtime.block_on(store.overview()).unwrap().sessions_open > 0);
+    let node = start(config(database, directory));
+    eventually("what the node has read", Duration::from_secs(15), || {
+        verdict(&node, &pap("alice", "")) == Err(Reason::AddressInUse)
     });
     node.shutdown(PROMISE);
 }

@@ -273,6 +273,9 @@ fn a_session_is_given_as_long_as_it_takes_between_reports() {
     claim(&seen, TWO, 4_801).unwrap();
     let learned = self::presence();
     let session = OpenSession {
+        nas_ip_address: [192, 0, 2, 1].into(),
+        user_name: "ada".to_owned(),
+        framed_ip_address: None,
         tenant_id: Some("t".to_owned()),
         subscriber_id: "ada".to_owned(),
         acct_unique_id: "s1".to_owned(),
