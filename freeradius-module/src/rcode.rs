@@ -36,7 +36,6 @@ pub const fn of_refusal(reason: Reason) -> RCode {
         | Reason::Quarantined
         | Reason::NotYetActive
         | Reason::Expired
-        | Reason::LockedOut
         | Reason::OutsideHours
         | Reason::QuotaExhausted => RCode::UserLock,
         Reason::NoPassword

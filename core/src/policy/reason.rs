@@ -10,8 +10,6 @@ pub enum Reason {
     TenantDisabled,
     /// The NAS is to send Message-Authenticator, and the packet has none.
     NoMessageAuthenticator,
-    /// Too many wrong passwords lately.
-    LockedOut,
     UnknownSubscriber,
     Pending,
     Suspended,
@@ -61,12 +59,11 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 33] = [
         Self::MalformedRequest,
         Self::UnknownNas,
         Self::TenantDisabled,
         Self::NoMessageAuthenticator,
-        Self::LockedOut,
         Self::UnknownSubscriber,
         Self::Pending,
         Self::Suspended,
@@ -106,7 +103,6 @@ impl Reason {
             Self::UnknownNas => "unknown_nas",
             Self::TenantDisabled => "tenant_disabled",
             Self::NoMessageAuthenticator => "no_message_authenticator",
-            Self::LockedOut => "locked_out",
             Self::UnknownSubscriber => "unknown_subscriber",
             Self::Pending => "pending",
             Self::Suspended => "suspended",

@@ -1,166 +1,16 @@
 //! Access-Request: who is it, may it in, with what reply; and the verification of one-way hashes.
 
-use std::net::IpAddr;
-use std::ops::Range;
-
 use isp_core::group::Group;
-use isp_core::node::{AccessRequest, Authorization};
-use isp_core::password::AuthMethod;
-use isp_core::policy::binding::Packet;
+use isp_core::node::Authorization;
 use isp_core::policy::{Reason, Refusal};
-use isp_core::secret::Secret;
 use isp_core::subscriber::RawRow;
 
+use super::credentials::Credentials;
 use super::{FallThrough, Instance, PutError, Request, client, fits, now, refuse};
-use crate::attribute::{List, Name, Value, nas_address};
+use crate::attribute::List;
 use crate::fault;
 use crate::guard::Hook;
 use crate::rcode::{self, RCode};
-
-/// RFC 3748 section 4: code, identifier, length; in requests and responses a type follows.
-const EAP_TYPE_OFFSET: usize = 4;
-/// RFC 3748 section 5.4.
-const EAP_MD5: u8 = 4;
-/// draft-kamath-pppext-eap-mschapv2.
-const EAP_MSCHAPV2: u8 = 26;
-
-/// What a packet says of its sender. Copied out of it, since the request is written to while this is in use.
-struct Credentials {
-    user_name: Vec<u8>,
-    user_password: Option<Secret<Vec<u8>>>,
-    method: AuthMethod,
-    line: Line,
-}
-
-/// Where the packet comes from, by its own words; the octets of all of it in one allocation.
-#[derive(Default)]
-struct Line {
-    octets: Vec<u8>,
-    nas_identifier: Option<Range<usize>>,
-    nas_port_id: Option<Range<usize>>,
-    calling_station_id: Option<Range<usize>>,
-    circuit_id: Option<Range<usize>>,
-    remote_id: Option<Range<usize>>,
-    nas_port: Option<u32>,
-    signed: bool,
-    nas_address: Option<IpAddr>,
-}
-
-impl Line {
-    fn of(request: &impl Request) -> Self {
-        let [identifier, ipv4, ipv6, port_id, port, station, signature] = request.find(
-            List::Request,
-            [
-                Name::NasIdentifier,
-                Name::NasIpAddress,
-                Name::NasIpv6Address,
-                Name::NasPortId,
-                Name::NasPort,
-                Name::CallingStationId,
-                Name::MessageAuthenticator,
-            ],
-        );
-        let [adsl_circuit, circuit, dhcp_circuit, adsl_remote, remote, dhcp_remote] = request.find(
-            List::Request,
-            [
-                Name::AdslAgentCircuitId,
-                Name::AgentCircuitId,
-                Name::DhcpAgentCircuitId,
-                Name::AdslAgentRemoteId,
-                Name::AgentRemoteId,
-                Name::DhcpAgentRemoteId,
-            ],
-        );
-        let mut octets = Vec::with_capacity(128);
-        let mut keep = |value: Option<Value<'_>>| {
-            let begin = octets.len();
-            octets.extend_from_slice(value?.bytes);
-            Some(begin..octets.len())
-        };
-        Self {
-            nas_identifier: keep(identifier),
-            nas_port_id: keep(port_id),
-            calling_station_id: keep(station),
-            circuit_id: keep(adsl_circuit.or(circuit).or(dhcp_circuit)),
-            remote_id: keep(adsl_remote.or(remote).or(dhcp_remote)),
-            nas_port: port.map(|port| port.integer),
-            signed: signature.is_some() || request.is_tunnelled(),
-            nas_address: nas_address(ipv4, ipv6),
-            octets,
-        }
-    }
-
-    fn packet(&self, source: Option<IpAddr>) -> Packet<'_> {
-        let octets = |range: &Option<Range<usize>>| self.octets.get(range.clone()?);
-        Packet {
-            signed: self.signed,
-            nas_identifier: octets(&self.nas_identifier),
-            nas_addresses: [source, self.nas_address],
-            nas_port_id: octets(&self.nas_port_id),
-            nas_port: self.nas_port,
-            calling_station_id: octets(&self.calling_station_id),
-            circuit_id: octets(&self.circuit_id),
-            remote_id: octets(&self.remote_id),
-        }
-    }
-}
-
-impl Credentials {
-    fn of(request: &impl Request) -> Self {
-        let [name, password, chap, mschap, challenge, mschap2, eap] = request.find(
-            List::Request,
-            [
-                Name::UserName,
-                Name::UserPassword,
-                Name::ChapPassword,
-                Name::MsChapResponse,
-                Name::MsChapChallenge,
-                Name::MsChap2Response,
-                Name::EapMessage,
-            ],
-        );
-        let method = if let Some(eap) = eap {
-            eap_method(eap)
-        } else if password.is_some() {
-            AuthMethod::Pap
-        } else if chap.is_some() {
-            AuthMethod::Chap
-        } else if mschap.or(challenge).or(mschap2).is_some() {
-            AuthMethod::MsChap
-        } else {
-            AuthMethod::None
-        };
-        Self {
-            user_name: name.map(|name| name.bytes.to_vec()).unwrap_or_default(),
-            user_password: password.map(|password| Secret::new(password.bytes.to_vec())),
-            method,
-            line: Line::of(request),
-        }
-    }
-
-    fn ask(&self, request: &impl Request) -> Result<AccessRequest<'_>, Refusal> {
-        if self.user_name.is_empty() {
-            return Err(Refusal::new(Reason::MalformedRequest, "the packet has no User-Name"));
-        }
-        let source = request.source();
-        Ok(AccessRequest {
-            source,
-            packet: self.line.packet(source),
-            user_name: &self.user_name,
-            method: self.method,
-            user_password: self.user_password.as_ref().map(|password| password.expose().as_slice()),
-            now: now(),
-        })
-    }
-}
-
-pub(super) fn eap_method(message: Value<'_>) -> AuthMethod {
-    match message.bytes.get(EAP_TYPE_OFFSET) {
-        Some(&EAP_MD5) => AuthMethod::EapMd5,
-        Some(&EAP_MSCHAPV2) => AuthMethod::EapMsChapV2,
-        _ => AuthMethod::EapOther,
-    }
-}
 
 /// Decide, and set what the modules that follow need.
 pub fn authorize(instance: &Instance, request: &mut impl Request) -> RCode {
@@ -362,39 +212,6 @@ mod tests {
 
     use super::super::fake::Fake;
     use super::*;
-
-    #[test]
-    fn the_method_is_read_off_the_packet() {
-        let eap = |kind: u8| [2, 1, 0, 10, kind, 0, 0, 0, 0, 0];
-        type Case<'a> = (&'a [(Name, &'a [u8])], AuthMethod);
-        let cases: [Case<'_>; 9] = [
-            (&[(Name::UserPassword, b"x")], AuthMethod::Pap),
-            (&[(Name::ChapPassword, b"x")], AuthMethod::Chap),
-            (
-                &[(Name::MsChapChallenge, b"x"), (Name::MsChapResponse, b"x")],
-                AuthMethod::MsChap,
-            ),
-            (&[(Name::MsChap2Response, b"x")], AuthMethod::MsChap),
-            (&[(Name::EapMessage, &eap(4))], AuthMethod::EapMd5),
-            (&[(Name::EapMessage, &eap(26))], AuthMethod::EapMsChapV2),
-            (&[(Name::EapMessage, &eap(1))], AuthMethod::EapOther),
-            (&[(Name::EapMessage, &[2, 1, 0])], AuthMethod::EapOther),
-            (&[], AuthMethod::None),
-        ];
-        for (pairs, expected) in cases {
-            let request = Fake::with(pairs);
-            assert_eq!(Credentials::of(&request).method, expected, "{pairs:?}");
-        }
-    }
-
-    #[test]
-    fn a_packet_without_a_name_is_malformed() {
-        for pairs in [&[][..], &[(Name::UserName, &b""[..])]] {
-            let request = Fake::with(pairs);
-            let refusal = Credentials::of(&request).ask(&request).unwrap_err();
-            assert_eq!(refusal.reason, Reason::MalformedRequest);
-        }
-    }
 
     const CHECK: RawRow<'_> = RawRow {
         id: 1,

@@ -3,6 +3,7 @@
 mod accounting;
 mod authorize;
 mod client;
+mod credentials;
 mod post_auth;
 mod throttle;
 

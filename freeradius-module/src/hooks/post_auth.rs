@@ -5,7 +5,7 @@ use isp_core::node::Login;
 use isp_core::password::AuthMethod;
 use isp_core::policy::{Reason, Refusal};
 
-use super::authorize::eap_method;
+use super::credentials::eap_method;
 use super::{Instance, Outcome, Request, fits, now, refuse};
 use crate::attribute::{List, Name, Value, nas_address, text};
 use crate::fault;
