@@ -65,6 +65,14 @@ impl Addresses {
             return;
         };
         let session = self.hasher.hash_one(record.acct_unique_id.as_str());
+        let key = (tenant, address);
+        let mut shard = self.shard(&key).lock();
+        let known = shard.get_mut(&key);
+        if let Some(known) = known.filter(|known| known.session == session && known.ended.is_none() && ended.is_none())
+        {
+            known.heard = known.heard.max(record.received);
+            return;
+        }
         let held = Held {
             session,
             subscriber: self.hasher.hash_one(record.subscriber_id.as_deref()),
@@ -74,8 +82,6 @@ impl Addresses {
             interval: record.interim_interval.map(i64::from),
             ended,
         };
-        let key = (tenant, address);
-        let mut shard = self.shard(&key).lock();
         let known = shard.get(&key);
         let outdated = known.is_some_and(|known| match known.ended {
             // Of the session that ended, only what is from after its end counts.

@@ -11,6 +11,7 @@ mod client;
 mod config;
 mod follower;
 mod intake;
+mod journal;
 mod link;
 mod report;
 mod stall;
@@ -32,7 +33,7 @@ pub use client::Client;
 pub use config::{AccountingMode, ConfigFault, NodeConfig};
 
 use crate::accounting::addresses::Addresses;
-use crate::accounting::journal::{Journal, JournalConfig, JournalError, Reader};
+use crate::accounting::journal::JournalError;
 use crate::accounting::{AccountingRecord, PostAuthRecord};
 use crate::dictionary::Dictionary;
 use crate::group::Group;
@@ -49,9 +50,6 @@ use state::State;
 pub use state::Status;
 use upkeep::Upkeep;
 use writer::Outcomes;
-
-/// Nothing is being written to a journal that is only read.
-const CLOSE_LEFTOVER: Duration = Duration::from_secs(1);
 
 /// What the packet says.
 #[derive(Debug, Clone, Copy)]
@@ -160,7 +158,7 @@ impl Node {
     pub fn start(config: NodeConfig, dictionary: Arc<dyn Dictionary>) -> Result<Self, NodeError> {
         config.validate()?;
         let keys = load_keys(&config)?;
-        let journal = open_journal(&config)?;
+        let journal = journal::open(&config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("rlm_rust")
@@ -190,7 +188,8 @@ impl Node {
             None => {
                 // What was acknowledged while records went to the journal is still owed to the database.
                 let refused = config.journal.join("refused.jsonl");
-                let applier = leftover(&config)?.map(|reader| applier::spawn(runtime.handle(), reader, &link, refused));
+                let applier =
+                    journal::leftover(&config).map(|reader| applier::spawn(runtime.handle(), reader, &link, refused));
                 (Accounting::in_database(runtime.handle(), &link), applier)
             }
         };
@@ -496,29 +495,4 @@ fn load_keys(config: &NodeConfig) -> Result<Option<KeyRing>, NodeError> {
             })
         })
         .transpose()
-}
-
-/// The journal that an earlier run left behind, though nothing is written to it now; `None` if it holds nothing.
-fn leftover(config: &NodeConfig) -> Result<Option<Reader>, JournalError> {
-    if !Journal::holds_records(&config.journal) {
-        return Ok(None);
-    }
-    let (journal, reader) = Journal::open(&config.journal, JournalConfig::default())?;
-    journal.close(CLOSE_LEFTOVER);
-    warn!(
-        "accounting records that are left in the journal {} are applied now",
-        config.journal.display()
-    );
-    Ok(Some(reader))
-}
-
-fn open_journal(config: &NodeConfig) -> Result<Option<(Journal, Reader)>, JournalError> {
-    if config.accounting_mode == AccountingMode::Database {
-        return Ok(None);
-    }
-    let limits = JournalConfig {
-        max_size: config.journal_max_size,
-        ..JournalConfig::default()
-    };
-    Journal::open(&config.journal, limits).map(Some)
 }

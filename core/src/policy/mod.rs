@@ -90,7 +90,7 @@ pub struct Facts<'a> {
     /// The status as of now: of a schedule, what has come.
     pub subscriber: &'a SubscriberFacts,
     pub binding: &'a Binding<'a>,
-    /// When it may be online; the plan's own hours hold too.
+    /// When it may be online; `None` = always.
     pub hours: Option<&'a Hours>,
     /// The subscriber's plan with what it always replies, compiled once.
     pub plan: Option<&'a PlanReply>,

@@ -1,6 +1,7 @@
 //! Reply items: ordered, typed, several values of one attribute allowed.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
@@ -57,6 +58,19 @@ pub enum Value<'a> {
     Ipv4(Ipv4Addr),
     Ipv6(Ipv6Addr),
     Ipv6Prefix(Ipv6Net),
+}
+
+/// As the server's dictionaries print it, but for the words of enumerated values.
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Integer(number) => number.fmt(f),
+            Self::Ipv4(address) => address.fmt(f),
+            Self::Ipv6(address) => address.fmt(f),
+            Self::Ipv6Prefix(prefix) => prefix.fmt(f),
+        }
+    }
 }
 
 /// One attribute of a reply. `tag` 0 = untagged (RFC 2868 section 3).

@@ -24,6 +24,7 @@ on_both!(
     a_record_the_database_refuses_is_put_aside_alone,
     a_database_that_cannot_be_written_to_costs_no_record,
     what_the_journal_held_is_applied_in_database_mode,
+    a_journal_that_is_not_needed_keeps_no_node_from_starting,
     in_database_mode_nothing_is_answered_without_it,
     a_node_says_how_it_stands,
     a_journal_serves_one_node,
@@ -169,22 +170,18 @@ fn a_database_that_cannot_be_written_to_costs_no_record(runtime: &Runtime, datab
     node.accounting(interim(1)).unwrap();
     keep(&node, 0..1);
     keep(&node, 2..6);
-    // The applier has had its turn at them.
-    let tried = directory.join("journal/refused.jsonl");
-    let began = std::time::Instant::now();
-    while began.elapsed() < Duration::from_secs(2) {
-        assert!(
-            !tried.exists(),
-            "put aside: {}",
-            std::fs::read_to_string(&tried).unwrap()
-        );
-        std::thread::yield_now();
-    }
-    node.shutdown(PROMISE);
+    // A node that stops tries a last few times before it leaves them in the journal.
+    node.shutdown(RECOVERY);
+    let aside = directory.join("journal/refused.jsonl");
+    assert!(
+        !aside.exists(),
+        "put aside: {}",
+        std::fs::read_to_string(&aside).unwrap()
+    );
     let node = start(config(database, directory));
     eventually("an empty journal", 2 * RECOVERY, || waiting(&node) == 0);
     assert_eq!(sessions(runtime, &store), 6);
-    assert!(!tried.exists());
+    assert!(!aside.exists());
     node.shutdown(PROMISE);
 }
 
@@ -219,6 +216,31 @@ fn what_the_journal_held_is_applied_in_database_mode(runtime: &Runtime, database
             .is_some_and(|it| it == "journal")
     });
     assert_eq!(segments.count(), 0);
+}
+
+fn a_journal_that_is_not_needed_keeps_no_node_from_starting(
+    runtime: &Runtime,
+    database: &mut Database,
+    directory: &Path,
+) {
+    let store = runtime.block_on(seed(database, directory));
+    let in_database = || NodeConfig {
+        accounting_mode: AccountingMode::Database,
+        ..config(database, directory)
+    };
+    let journal = start(config(database, directory));
+    keep(&journal, 0..1);
+    let beside = start(in_database());
+    keep(&beside, 1..2);
+    beside.shutdown(RECOVERY);
+    journal.shutdown(RECOVERY);
+    let foreign = directory.join("journal/0000000000000009.journal");
+    std::fs::write(&foreign, b"ISPACCT\xff of another version").unwrap();
+    let node = start(in_database());
+    keep(&node, 2..3);
+    assert_eq!(sessions(runtime, &store), 3);
+    node.shutdown(RECOVERY);
+    assert!(foreign.exists(), "left alone");
 }
 
 fn in_database_mode_nothing_is_answered_without_it(runtime: &Runtime, database: &mut Database, directory: &Path) {

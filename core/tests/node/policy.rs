@@ -109,6 +109,7 @@ fn an_address_that_another_session_has_is_not_given(
         subscriber_id: None,
         user_name: "bob".to_owned(),
         framed_ip_address: Some([192, 0, 2, 77].into()),
+        session_time: None,
         ..accounting::interim(1)
     };
     assert_eq!(verdict(&node, &pap("alice", "")), Ok(None));
@@ -134,7 +135,8 @@ fn an_address_that_another_session_has_is_not_given(
     ));
     node.accounting(of_carol).unwrap();
     node.shutdown(Duration::from_secs(15));
-    assert!(runtime.block_on(store.overview()).unwrap().sessions_open > 0);
+    let open = runtime.block_on(store.overview()).unwrap().sessions_open;
+    assert_eq!(open, 1, "carol's, and not the one that bob has ended");
     let node = start(config(database, directory));
     eventually("what the node has read", Duration::from_secs(15), || {
         verdict(&node, &pap("alice", "")) == Err(Reason::AddressInUse)

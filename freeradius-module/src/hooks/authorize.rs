@@ -5,7 +5,7 @@ use isp_core::node::Authorization;
 use isp_core::policy::{Reason, Refusal};
 use isp_core::subscriber::RawRow;
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Line};
 use super::{FallThrough, Instance, PutError, Request, client, fits, now, refuse};
 use crate::attribute::List;
 use crate::fault;
@@ -19,7 +19,8 @@ pub fn authorize(instance: &Instance, request: &mut impl Request) -> RCode {
     }
     let credentials = Credentials::of(request);
     fault::in_request(Hook::Authorize, &credentials.user_name);
-    let granted = credentials.ask(request).and_then(|access| {
+    let line = Line::of(request);
+    let granted = credentials.ask(request, &line).and_then(|access| {
         instance
             .node
             .authorize(&access, |authorization| {
@@ -190,7 +191,7 @@ pub fn authenticate(instance: &Instance, request: &mut impl Request) -> RCode {
     let credentials = Credentials::of(request);
     fault::in_request(Hook::Authenticate, &credentials.user_name);
     let verified = credentials
-        .ask(request)
+        .ask(request, &Line::default())
         .and_then(|access| instance.node.authenticate(&access));
     match verified {
         Ok(()) => RCode::Ok,

@@ -24,12 +24,11 @@ pub(super) struct Credentials {
     pub(super) user_name: Vec<u8>,
     user_password: Option<Secret<Vec<u8>>>,
     method: AuthMethod,
-    line: Line,
 }
 
 /// Where the packet comes from, by its own words; the octets of all of it in one allocation.
 #[derive(Default)]
-struct Line {
+pub(super) struct Line {
     octets: Vec<u8>,
     nas_identifier: Option<Range<usize>>,
     nas_port_id: Option<Range<usize>>,
@@ -42,8 +41,22 @@ struct Line {
 }
 
 impl Line {
-    fn of(request: &impl Request) -> Self {
-        let [identifier, ipv4, ipv6, port_id, port, station, signature] = request.find(
+    pub(super) fn of(request: &impl Request) -> Self {
+        let [
+            identifier,
+            ipv4,
+            ipv6,
+            port_id,
+            port,
+            station,
+            signature,
+            adsl_circuit,
+            circuit,
+            dhcp_circuit,
+            adsl_remote,
+            remote,
+            dhcp_remote,
+        ] = request.find(
             List::Request,
             [
                 Name::NasIdentifier,
@@ -53,11 +66,6 @@ impl Line {
                 Name::NasPort,
                 Name::CallingStationId,
                 Name::MessageAuthenticator,
-            ],
-        );
-        let [adsl_circuit, circuit, dhcp_circuit, adsl_remote, remote, dhcp_remote] = request.find(
-            List::Request,
-            [
                 Name::AdslAgentCircuitId,
                 Name::AgentCircuitId,
                 Name::DhcpAgentCircuitId,
@@ -129,18 +137,18 @@ impl Credentials {
             user_name: name.map(|name| name.bytes.to_vec()).unwrap_or_default(),
             user_password: password.map(|password| Secret::new(password.bytes.to_vec())),
             method,
-            line: Line::of(request),
         }
     }
 
-    pub(super) fn ask(&self, request: &impl Request) -> Result<AccessRequest<'_>, Refusal> {
+    /// What the node is asked; `line` where it is to decide on that.
+    pub(super) fn ask<'a>(&'a self, request: &impl Request, line: &'a Line) -> Result<AccessRequest<'a>, Refusal> {
         if self.user_name.is_empty() {
             return Err(Refusal::new(Reason::MalformedRequest, "the packet has no User-Name"));
         }
         let source = request.source();
         Ok(AccessRequest {
             source,
-            packet: self.line.packet(source),
+            packet: line.packet(source),
             user_name: &self.user_name,
             method: self.method,
             user_password: self.user_password.as_ref().map(|password| password.expose().as_slice()),
@@ -190,7 +198,7 @@ mod tests {
     fn a_packet_without_a_name_is_malformed() {
         for pairs in [&[][..], &[(Name::UserName, &b""[..])]] {
             let request = Fake::with(pairs);
-            let refusal = Credentials::of(&request).ask(&request).unwrap_err();
+            let refusal = Credentials::of(&request).ask(&request, &Line::default()).unwrap_err();
             assert_eq!(refusal.reason, Reason::MalformedRequest);
         }
     }

@@ -445,15 +445,13 @@ impl<'r> Request for RequestRef<'r> {
     }
 
     fn note(&self, message: &str) {
-        let clean: Vec<u8> = message.bytes().filter(|byte| *byte != 0).collect();
-        let Ok(text) = CString::new(clean) else { return };
+        let text = loggable(message);
         // SAFETY: request-lists: a live request; the text is no format.
         unsafe { sys::rlm_rust_log_request(sys::L_WARN, sys::L_DBG_LVL_OFF, self.request.as_ptr(), text.as_ptr()) };
     }
 
     fn fail(&mut self, message: &str, loud: bool) {
-        let clean: Vec<u8> = message.bytes().filter(|byte| *byte != 0).collect();
-        let Ok(text) = CString::new(clean) else { return };
+        let text = loggable(message);
         let (kind, level) = if loud {
             (sys::L_AUTH, sys::L_DBG_LVL_OFF)
         } else {
@@ -462,6 +460,12 @@ impl<'r> Request for RequestRef<'r> {
         // SAFETY: request-lists: a live request; the text is no format. Adds to the request list and removes nothing.
         unsafe { sys::rlm_rust_log_failure(kind, level, self.request.as_ptr(), text.as_ptr()) };
     }
+}
+
+/// A message without the NULs that a packet may have brought into it.
+fn loggable(message: &str) -> CString {
+    let clean: Vec<u8> = message.bytes().filter(|byte| *byte != 0).collect();
+    CString::new(clean).unwrap_or_default()
 }
 
 impl RequestRef<'_> {

@@ -2,13 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use isp_core::dictionary::AnyAttribute;
 use isp_core::nas::Nas;
 use isp_core::password::AuthMethod;
 use isp_core::policy::binding::Packet;
-use isp_core::policy::reply::{ReplyItem, Value};
+use isp_core::policy::reply::ReplyItem;
 use isp_core::policy::{self, SubscriberFacts, Told};
 use isp_core::snapshot::{Asked, SnapshotBuilder};
 use serde::Serialize;
@@ -17,6 +16,7 @@ use super::{nas, subscriber};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::field::parse;
+use crate::period;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -101,7 +101,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
     })?;
     let entry = found.entry().map_err(|why| Error::Refused(why.to_string()))?;
 
-    let now = args.at.unwrap_or_else(now);
+    let now = args.at.unwrap_or_else(period::now);
     let [circuit_id, remote_id] =
         [&args.circuit_id, &args.remote_id].map(|text| text.as_deref().map(policy::binding::octets_of));
     let packet = Packet {
@@ -158,17 +158,6 @@ fn item(item: &ReplyItem<'_>) -> Item {
             0 => name.to_owned(),
             tag => format!("{name}:{tag}"),
         },
-        value: match &item.value {
-            Value::Text(text) => text.to_string(),
-            Value::Integer(number) => number.to_string(),
-            Value::Ipv4(address) => address.to_string(),
-            Value::Ipv6(address) => address.to_string(),
-            Value::Ipv6Prefix(prefix) => prefix.to_string(),
-        },
+        value: item.value.to_string(),
     }
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

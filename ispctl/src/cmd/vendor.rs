@@ -1,5 +1,4 @@
 use clap::Subcommand;
-use isp_core::policy::reply::Value;
 use isp_core::policy::vendor::coa::{Request, SessionKey, Undo, UndoBy, UndoValue};
 use isp_core::policy::vendor::{Item, Terms, Vendor, VendorSet};
 use serde::Serialize;
@@ -157,21 +156,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
                 .map(|item| Written {
                     attribute: item.attribute.name(),
                     tag: Some(item.tag).filter(|tag| *tag > 0),
-                    value: text(&item.value),
+                    value: item.value.to_string(),
                 })
                 .collect();
             context.output.list(&written, &["attribute", "tag", "value"])
         }
-    }
-}
-
-fn text(value: &Value<'_>) -> String {
-    match value {
-        Value::Text(text) => text.to_string(),
-        Value::Integer(number) => number.to_string(),
-        Value::Ipv4(address) => address.to_string(),
-        Value::Ipv6(address) => address.to_string(),
-        Value::Ipv6Prefix(prefix) => prefix.to_string(),
     }
 }
 

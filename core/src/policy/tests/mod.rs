@@ -69,13 +69,7 @@ fn decide_with(
 }
 
 fn show(item: &ReplyItem<'_>) -> String {
-    let value = match &item.value {
-        Value::Text(text) => text.to_string(),
-        Value::Integer(n) => n.to_string(),
-        Value::Ipv4(a) => a.to_string(),
-        Value::Ipv6(a) => a.to_string(),
-        Value::Ipv6Prefix(p) => p.to_string(),
-    };
+    let value = &item.value;
     match item.tag {
         0 => format!("{} = {value}", item.attribute.name()),
         tag => format!("{}:{tag} = {value}", item.attribute.name()),
