@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         username_realm: UsernameRealm::Keep,
         timezone: "UTC".to_owned(),
         interim_jitter_percent: 0,
+        lookup_by: isp_core::tenant::LookupBy::Username,
     };
     let vendors = match VendorSet::shipped() {
         Ok(vendors) => vendors,

@@ -27,6 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             username_realm: UsernameRealm::Keep,
             timezone: "UTC".to_owned(),
             interim_jitter_percent: 0,
+            lookup_by: isp_core::tenant::LookupBy::Username,
         };
         store.tenant_add(&tenant).await?;
     }

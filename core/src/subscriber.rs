@@ -219,6 +219,8 @@ pub struct SubscriberRecord {
     pub simultaneous_use: u32,
     pub activation_date: Option<i64>,
     pub expiration_date: Option<i64>,
+    /// The line's device, where its network profile names no other.
+    pub cpe_mac_address: Option<String>,
     pub tier: Option<SubscriberTier>,
     /// Where it has a network profile.
     pub network: Option<NetworkFacts>,

@@ -27,6 +27,33 @@ pub enum UsernameRealm {
     Strip,
 }
 
+/// By what the subscriber is found whose packet brings no credentials of its own, as that of an IPoE line does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LookupBy {
+    /// By User-Name, as everybody.
+    #[default]
+    Username,
+    /// By the MAC address in Calling-Station-Id.
+    Mac,
+    /// By Agent Circuit ID, with Agent Remote ID where the subscriber has one (RFC 3046).
+    CircuitId,
+}
+
+impl LookupBy {
+    pub const ALL: [Self; 3] = [Self::Username, Self::Mac, Self::CircuitId];
+
+    /// The word the database uses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Username => "username",
+            Self::Mac => "mac",
+            Self::CircuitId => "circuit_id",
+        }
+    }
+}
+
 /// A row of `tenants`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {
@@ -40,6 +67,7 @@ pub struct Tenant {
     pub timezone: String,
     /// By how much, at most, Acct-Interim-Interval of a subscriber is more or less than its plan's, in percent: 0 to 50.
     pub interim_jitter_percent: u8,
+    pub lookup_by: LookupBy,
 }
 
 /// A condition other than active that a subscriber can be in; a tenant says what becomes of it.

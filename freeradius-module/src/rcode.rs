@@ -28,7 +28,8 @@ pub enum RCode {
 pub const fn of_refusal(reason: Reason) -> RCode {
     match reason {
         Reason::UnknownSubscriber | Reason::UnknownNas => RCode::NotFound,
-        Reason::TenantDisabled
+        Reason::AmbiguousLine
+        | Reason::TenantDisabled
         | Reason::Pending
         | Reason::Suspended
         | Reason::Disconnected

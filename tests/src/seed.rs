@@ -35,6 +35,7 @@ impl Database {
             username_realm: UsernameRealm::Keep,
             timezone: "UTC".to_owned(),
             interim_jitter_percent: 0,
+            lookup_by: isp_core::tenant::LookupBy::Username,
         };
         self.wait(self.store().tenant_add(&tenant)).unwrap();
     }

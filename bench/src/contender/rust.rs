@@ -150,6 +150,7 @@ fn tenant() -> Tenant {
         username_realm: UsernameRealm::Keep,
         timezone: "UTC".to_owned(),
         interim_jitter_percent: 0,
+        lookup_by: isp_core::tenant::LookupBy::Username,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::accounting::AccountingRecord;
 use crate::accounting::journal::Journal;
 use crate::accounting::presence::{Claimant, Crowded, Device, Patience, Presence};
 use crate::policy::{Reason, Refusal};
+use crate::snapshot::Sender;
 use crate::store::{SessionClaim, StoreError};
 
 /// How a subscriber's sessions are counted.
@@ -41,7 +42,7 @@ pub enum DatabaseDown {
 pub struct Login<'a> {
     /// Source address of the packet.
     pub source: Option<IpAddr>,
-    pub user_name: &'a [u8],
+    pub sender: Sender<'a>,
     pub calling_station_id: Option<&'a str>,
     pub nas_ip_address: Option<IpAddr>,
     pub nas_port_id: Option<&'a str>,

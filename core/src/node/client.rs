@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::{Node, unknown_nas};
+use super::Node;
 use crate::policy::{Reason, Refusal};
 use crate::secret::Secret;
+use crate::snapshot::Missing;
 
 /// A NAS as a client of the server.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl Node {
         let snapshot = self.state.snapshot();
         let catalog = snapshot.catalog();
         let nas = catalog.nas(source).and_then(|nas| catalog.nas_record(nas));
-        let nas = nas.ok_or_else(|| Refusal::new(Reason::UnknownNas, unknown_nas(Some(source))))?;
+        let nas = nas.ok_or_else(|| Missing::Nas.refusal(Some(source)))?;
         let secret = nas
             .open_secret(self.keys.as_ref())
             .map_err(|why| Refusal::new(Reason::InternalError, format!("NAS {}: {why}", nas.shortname)))?;

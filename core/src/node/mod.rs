@@ -42,7 +42,8 @@ use crate::policy::binding::Packet;
 use crate::policy::reply::ReplyItem;
 use crate::policy::{self, Holder, Reason, Refusal, SubscriberFacts, TierEffect};
 use crate::secret::{KeyRing, Secret, SecretError};
-use crate::snapshot::{Asked, Entry, Found, Missing, StoredSecret};
+pub use crate::snapshot::Sender;
+use crate::snapshot::{Asked, Entry, Found, StoredSecret};
 use crate::subscriber::RawRow;
 use accounting::Accounting;
 use admission::Admission;
@@ -65,6 +66,19 @@ pub struct AccessRequest<'a> {
     pub now: i64,
 }
 
+impl<'a> AccessRequest<'a> {
+    /// Who sent it.
+    #[must_use]
+    pub fn sender(&self) -> Sender<'a> {
+        Sender {
+            user_name: self.user_name,
+            method: self.method,
+            has_password: self.user_password.is_some_and(|password| !password.is_empty()),
+            packet: self.packet,
+        }
+    }
+}
+
 /// The secret a stock authentication module needs to verify the packet.
 #[derive(Debug)]
 pub enum Credential {
@@ -74,6 +88,8 @@ pub enum Credential {
     NtHash(Secret<[u8; 16]>),
     /// A one-way hash: [`Node::authenticate`] verifies it.
     VerifyHere,
+    /// None is asked for: its NAS vouches for the line.
+    NotNeeded,
     /// None is stored (a raw check row may bring one).
     None,
 }
@@ -257,7 +273,10 @@ impl Node {
             }
             Ok(then(&Authorization {
                 tenant_id: &found.tenant.id,
-                credential: self.credential(entry, request.method)?,
+                credential: match facts.found_by_line {
+                    Some(_) => Credential::NotNeeded,
+                    None => self.credential(entry, request.method)?,
+                },
                 restricted: decision.restricted.as_ref(),
                 notes: &decision.notes,
                 reply: &decision.reply,
@@ -326,21 +345,11 @@ impl Node {
         then: impl FnOnce(&Found<'_>, &Entry<'_>) -> Result<R, Refusal>,
     ) -> Result<R, Refusal> {
         self.refuse_stale(request.now)?;
-        // No database text is other than UTF-8, so no other name can be in it.
-        let user_name = std::str::from_utf8(request.user_name).map_err(|_| {
-            Refusal::new(
-                Reason::UnknownSubscriber,
-                "the User-Name is not UTF-8, so it cannot be a subscriber's",
-            )
-        })?;
         let snapshot = self.state.snapshot();
         let view = snapshot.view();
         let found = view
-            .find(request.source, self.default_tenant(), user_name)
-            .map_err(|missing| match missing {
-                Missing::Nas => Refusal::new(Reason::UnknownNas, unknown_nas(request.source)),
-                Missing::Subscriber => Refusal::new(Reason::UnknownSubscriber, "no such subscriber"),
-            })?;
+            .find(request.source, self.default_tenant(), &request.sender())
+            .map_err(|missing| missing.refusal(request.source))?;
         let entry = found
             .entry()
             .map_err(|_| Refusal::new(Reason::InternalError, "the subscriber's record in memory is damaged"))?;
@@ -361,13 +370,10 @@ impl Node {
 
     /// Whose packet it is, for the rows that post-auth and accounting write.
     #[must_use]
-    pub fn identify(&self, source: Option<IpAddr>, user_name: &[u8]) -> Identity {
+    pub fn identify(&self, source: Option<IpAddr>, sender: &Sender<'_>) -> Identity {
         let snapshot = self.state.snapshot();
         let view = snapshot.view();
-        let found = std::str::from_utf8(user_name)
-            .ok()
-            .and_then(|name| view.find(source, self.default_tenant(), name).ok());
-        let Some(found) = found else {
+        let Ok(found) = view.find(source, self.default_tenant(), sender) else {
             let tenant = view.tenant_of(source, self.default_tenant());
             return Identity {
                 tenant_id: tenant.map(|tenant| tenant.id.clone()),
@@ -382,6 +388,12 @@ impl Node {
         }
     }
 
+    /// Whether any tenant finds subscribers by where their lines end: packets have to be asked for that then.
+    #[must_use]
+    pub fn finds_by_line(&self) -> bool {
+        self.state.snapshot().view().finds_by_line()
+    }
+
     /// Let a login in that is right otherwise, if the subscriber has fewer sessions than it may have. In strict mode it
     /// waits for the database, bounded; otherwise never.
     ///
@@ -391,9 +403,8 @@ impl Node {
         let found = {
             let snapshot = self.state.snapshot();
             let view = snapshot.view();
-            std::str::from_utf8(login.user_name)
+            view.find(login.source, self.default_tenant(), &login.sender)
                 .ok()
-                .and_then(|name| view.find(login.source, self.default_tenant(), name).ok())
                 .and_then(|found| {
                     let entry = found.entry().ok()?;
                     Some((found.tenant.id.clone(), entry.id(), entry.facts.simultaneous_use))
@@ -475,13 +486,6 @@ fn interim_interval(found: &Found<'_>, entry: &Entry<'_>) -> Option<u32> {
         });
     let plan = entry.plan.and_then(|index| found.plan(index));
     plan.and_then(|plan| plan.plan.acct_interim_interval).max(of_tier)
-}
-
-fn unknown_nas(source: Option<IpAddr>) -> String {
-    match source {
-        Some(address) => format!("{address} is no NAS of any tenant: add it to the nas table or set default_tenant"),
-        None => "the packet's source address is not known".to_owned(),
-    }
 }
 
 fn load_keys(config: &NodeConfig) -> Result<Option<KeyRing>, NodeError> {

@@ -14,6 +14,8 @@ use crate::accounting::device::mac;
 pub struct Packet<'a> {
     /// It carries Message-Authenticator, or came inside a tunnel. The server has checked it.
     pub signed: bool,
+    /// The client has a say in User-Name and its proof: the packet is of a PPP session, or came inside a tunnel.
+    pub by_client: bool,
     /// NAS-Identifier.
     pub nas_identifier: Option<&'a [u8]>,
     /// Source of the packet, NAS-IP-Address or NAS-IPv6-Address.
@@ -227,7 +229,7 @@ pub fn macs(list: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 /// Octets as a person reads them: as text where they are printable, else as `0x...`.
-fn printable(octets: &[u8]) -> Cow<'_, str> {
+pub(super) fn printable(octets: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(octets) {
         Ok(text) if !text.is_empty() && text.chars().all(|c| !c.is_control()) => Cow::Borrowed(text),
         _ => {

@@ -100,8 +100,9 @@ pub struct Facts<'a> {
     pub next_status: Option<i64>,
     /// Another live session that has the subscriber's address.
     pub address_holder: Option<Holder<'a>>,
-    /// The NAS vouches for where the line ends, and the subscriber was found by that: no password is asked for.
-    pub trusted: bool,
+    /// The NAS vouches for where the line ends, and the subscriber was found by that: no password is asked for. Its
+    /// username, by which accounting is to know it.
+    pub found_by_line: Option<&'a str>,
     /// A number that is always the same for this subscriber and differs between subscribers.
     pub seed: u32,
     pub method: AuthMethod,
@@ -138,7 +139,7 @@ impl<'a> Facts<'a> {
             tier: None,
             next_status: None,
             address_holder: None,
-            trusted: false,
+            found_by_line: None,
             seed: 0,
             method,
             now,
@@ -307,7 +308,7 @@ pub fn explain(facts: &Facts<'_>) -> Vec<Told> {
 }
 
 /// At most this many items are written below the vendor's; one allocation serves them all.
-const MOST_ITEMS: usize = 13;
+const MOST_ITEMS: usize = 14;
 
 fn reply<'a>(facts: &Facts<'a>, restricted: Option<&'a PlanReply>) -> Result<Vec<ReplyItem<'a>>, TooLong> {
     let subscriber = facts.subscriber;
@@ -337,6 +338,10 @@ fn reply<'a>(facts: &Facts<'a>, restricted: Option<&'a PlanReply>) -> Result<Vec
         })
     };
 
+    // RFC 2865 section 5.1: what the NAS is to put into its accounting.
+    if let Some(username) = facts.found_by_line {
+        push(Attribute::UserName, Value::Text(username.into()));
+    }
     if let Some(address) = subscriber.static_ipv4.filter(|_| !pooled(|plan| &plan.ipv4_pool)) {
         push(Attribute::FramedIpAddress, Value::Ipv4(address));
     }

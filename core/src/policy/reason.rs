@@ -11,6 +11,8 @@ pub enum Reason {
     /// The NAS is to send Message-Authenticator, and the packet has none.
     NoMessageAuthenticator,
     UnknownSubscriber,
+    /// Several subscribers have the line the packet comes by.
+    AmbiguousLine,
     Pending,
     Suspended,
     Disconnected,
@@ -59,12 +61,13 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::MalformedRequest,
         Self::UnknownNas,
         Self::TenantDisabled,
         Self::NoMessageAuthenticator,
         Self::UnknownSubscriber,
+        Self::AmbiguousLine,
         Self::Pending,
         Self::Suspended,
         Self::Disconnected,
@@ -104,6 +107,7 @@ impl Reason {
             Self::TenantDisabled => "tenant_disabled",
             Self::NoMessageAuthenticator => "no_message_authenticator",
             Self::UnknownSubscriber => "unknown_subscriber",
+            Self::AmbiguousLine => "ambiguous_line",
             Self::Pending => "pending",
             Self::Suspended => "suspended",
             Self::Disconnected => "disconnected",

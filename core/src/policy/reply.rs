@@ -38,6 +38,7 @@ macro_rules! attributes {
 }
 
 attributes! {
+    UserName = "User-Name",
     FramedIpAddress = "Framed-IP-Address",
     FramedIpv6Address = "Framed-IPv6-Address",
     FramedIpv6Prefix = "Framed-IPv6-Prefix",

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::binding::Compared;
+use super::binding::{Compared, printable};
 use super::hours::Now;
 use super::{Facts, PasswordFact, PlanReply, Reason, Refusal, Tier, TierEffect, moment};
 use crate::password::{AuthMethod, Scheme};
 use crate::subscriber::Status;
-use crate::tenant::Condition;
+use crate::tenant::{Condition, LookupBy};
 
 /// What a rule found.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub(super) struct Rule {
     pub(super) judge: for<'a> fn(&Facts<'a>) -> Finding<'a>,
 }
 
-pub(super) static RULES: [Rule; 15] = [
+pub(super) static RULES: [Rule; 16] = [
     Rule {
         name: "tenant",
         saw: |facts| {
@@ -37,6 +37,12 @@ pub(super) static RULES: [Rule; 15] = [
             format!("{} is {word}", facts.tenant.name)
         },
         judge: tenant,
+    },
+    // Its refusals come before there is a subscriber to decide about.
+    Rule {
+        name: "lookup",
+        saw: lookup,
+        judge: |_| Finding::Pass,
     },
     Rule {
         name: "message_authenticator",
@@ -152,7 +158,7 @@ pub(super) static RULES: [Rule; 15] = [
     Rule {
         name: "password",
         saw: |facts| match facts.subscriber.password {
-            _ if facts.trusted => "none is asked for: found by where its line ends".to_owned(),
+            _ if facts.found_by_line.is_some() => "none is asked for: found by where its line ends".to_owned(),
             PasswordFact::None => format!("none stored, method {}", facts.method.as_str()),
             PasswordFact::Unreadable => "unreadable".to_owned(),
             PasswordFact::Stored(scheme) => {
@@ -162,6 +168,24 @@ pub(super) static RULES: [Rule; 15] = [
         judge: password,
     },
 ];
+
+fn lookup(facts: &Facts<'_>) -> String {
+    let packet = &facts.packet;
+    let told =
+        |octets: Option<&[u8]>| octets.map_or_else(|| "none".to_owned(), |octets| printable(octets).into_owned());
+    match (facts.found_by_line, facts.tenant.lookup_by) {
+        (None, _) => "found by User-Name".to_owned(),
+        (Some(username), LookupBy::CircuitId) => format!(
+            "{username} found by Agent-Circuit-Id {}, Agent-Remote-Id {}",
+            told(packet.circuit_id),
+            told(packet.remote_id)
+        ),
+        (Some(username), _) => format!(
+            "{username} found by Calling-Station-Id {}",
+            told(packet.calling_station_id)
+        ),
+    }
+}
 
 fn tenant<'a>(facts: &Facts<'a>) -> Finding<'a> {
     if facts.tenant.enabled {
@@ -270,7 +294,7 @@ fn address<'a>(facts: &Facts<'a>) -> Finding<'a> {
 
 fn password<'a>(facts: &Facts<'a>) -> Finding<'a> {
     let (subscriber, method) = (facts.subscriber, facts.method);
-    if facts.trusted {
+    if facts.found_by_line.is_some() {
         return Finding::Pass;
     }
     match subscriber.password {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::{error, warn};
 
+use super::line::Line;
 use super::record::{Entry, PackedId, PackedTier, Record, StoredSecret};
 use super::rows::first_fault;
 use super::{Catalog, Snapshot};
@@ -141,7 +142,8 @@ pub(crate) fn pack(
     subscriber: &SubscriberRecord,
 ) -> Option<(Record, u32, String)> {
     let tenant = catalog.tenant_index(&subscriber.tenant_id)?;
-    let name = catalog.tenant(tenant)?.normalize(&subscriber.username).into_owned();
+    let rules = catalog.tenant(tenant)?;
+    let name = rules.normalize(&subscriber.username).into_owned();
 
     let (hours, bad_hours) = hours(subscriber);
     let fault = bad_hours.or_else(|| {
@@ -178,6 +180,7 @@ pub(crate) fn pack(
         },
     };
     let entry = Entry {
+        lines: Line::all_of(rules.lookup_by, subscriber),
         id: PackedId::new(&subscriber.id),
         secret,
         plan: subscriber

@@ -16,7 +16,7 @@ use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::policy::vendor::{GENERIC, Vendor, VendorSet};
 use crate::policy::{Action, Actions, PlanReply, REJECT_ALL};
-use crate::tenant::{Condition, ConditionAction, Tenant, TenantCondition};
+use crate::tenant::{Condition, ConditionAction, LookupBy, Tenant, TenantCondition};
 
 static UTC: TimeZone = TimeZone::UTC;
 
@@ -62,6 +62,7 @@ pub struct Catalog {
     /// Longest prefix first.
     networks: Vec<(IpNet, NasEntry)>,
     vendors: Arc<VendorSet>,
+    finds_by_line: bool,
     /// NAS of unknown vendors that the log has been told of, by id and vendor.
     strangers: Arc<Mutex<HashSet<(i64, String)>>>,
 }
@@ -150,6 +151,7 @@ impl Catalog {
     pub fn add_tenant(&mut self, tenant: Tenant) {
         let id = tenant.id.clone();
         let index = self.tenants.index_of(&id);
+        self.finds_by_line |= tenant.lookup_by != LookupBy::Username;
         self.rules_of(index).zone = TimeZone::get(&tenant.timezone).unwrap_or_else(|why| {
             error!(
                 tenant = tenant.name,
@@ -297,6 +299,12 @@ impl Catalog {
         self.plans.get(index)
     }
 
+    /// Whether any tenant finds subscribers by more than their usernames.
+    #[must_use]
+    pub fn finds_by_line(&self) -> bool {
+        self.finds_by_line
+    }
+
     /// The index a plan id has or will have.
     pub fn plan_index(&mut self, id: &str) -> u32 {
         self.plans.index_of(id)
@@ -360,7 +368,7 @@ impl Catalog {
         self.groups.index.get(&group_id(tenant_id, name)).copied()
     }
 
-    /// Whether a tenant's rules for usernames differ: every key of its subscribers would have to be made anew.
+    /// Whether a tenant's rules differ by which its subscribers are found: every key of them would have to be made anew.
     #[must_use]
     pub fn rules_differ(&self, other: &Self) -> bool {
         self.tenants.values.iter().flatten().any(|tenant| {
@@ -370,7 +378,8 @@ impl Catalog {
                 .get(&tenant.id)
                 .and_then(|&index| other.tenant(index))
                 .is_some_and(|there| {
-                    (there.username_case, there.username_realm) != (tenant.username_case, tenant.username_realm)
+                    (there.username_case, there.username_realm, there.lookup_by)
+                        != (tenant.username_case, tenant.username_realm, tenant.lookup_by)
                 })
         })
     }

@@ -6,6 +6,7 @@
 mod builder;
 mod catalog;
 mod disk;
+mod line;
 mod record;
 mod rows;
 mod table;
@@ -20,6 +21,8 @@ pub use builder::{LeftOut, SnapshotBuilder};
 pub(crate) use builder::{pack, warn_of_twins};
 pub use catalog::{Catalog, NasEntry};
 pub use disk::{DiskError, Stored};
+pub use line::Sender;
+use line::{At, Line, Lines};
 pub use record::{Entry, PackedTier, Record, StoredSecret};
 use table::Table;
 
@@ -28,20 +31,22 @@ use crate::password::AuthMethod;
 use crate::policy::binding::Packet;
 use crate::policy::schedule::Standing;
 use crate::policy::vendor::Vendor;
-use crate::policy::{Facts, PlanReply, SubscriberFacts, Tier, TierEffect};
-use crate::tenant::Tenant;
+use crate::policy::{Facts, PlanReply, Reason, Refusal, SubscriberFacts, Tier, TierEffect};
+use crate::tenant::{LookupBy, Tenant};
 
 /// Subscribers, plans, tenants and NAS at one moment, kept fresh in place.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     catalog: ArcSwap<Catalog>,
     table: Table,
+    lines: Lines,
 }
 
 /// A snapshot with one catalog held fast, so that what is found in it belongs together.
 pub struct View<'s> {
     catalog: Guard<Arc<Catalog>>,
     table: &'s Table,
+    lines: &'s Lines,
 }
 
 /// A subscriber found in a snapshot, with what it refers to.
@@ -54,6 +59,8 @@ pub struct Found<'v> {
     index: u32,
     catalog: &'v Catalog,
     record: Record,
+    /// It was found by where its line ends.
+    by_line: bool,
 }
 
 /// What is asked, and when.
@@ -70,6 +77,31 @@ pub struct Asked<'a> {
 pub enum Missing {
     Nas,
     Subscriber,
+    /// Several subscribers have the line it comes by.
+    Ambiguous,
+}
+
+impl Missing {
+    /// What becomes of a packet from `source` then.
+    #[must_use]
+    pub fn refusal(self, source: Option<IpAddr>) -> Refusal {
+        match self {
+            Self::Nas => {
+                let message = match source {
+                    Some(address) => {
+                        format!("{address} is no NAS of any tenant: add it to the nas table or set default_tenant")
+                    }
+                    None => "the packet's source address is not known".to_owned(),
+                };
+                Refusal::new(Reason::UnknownNas, message)
+            }
+            Self::Subscriber => Refusal::new(Reason::UnknownSubscriber, "no such subscriber"),
+            Self::Ambiguous => Refusal::new(
+                Reason::AmbiguousLine,
+                "several subscribers have the MAC address or the circuit that the packet comes by",
+            ),
+        }
+    }
 }
 
 impl Snapshot {
@@ -78,6 +110,7 @@ impl Snapshot {
         View {
             catalog: self.catalog.load(),
             table: &self.table,
+            lines: &self.lines,
         }
     }
 
@@ -93,7 +126,9 @@ impl Snapshot {
 
     /// Insert or replace one record.
     pub fn insert(&self, record: Record) -> Option<Record> {
-        self.table.insert(record)
+        let old = self.table.insert(record.clone());
+        self.lines.replace(&record, old.as_ref());
+        old
     }
 
     /// The record under a key.
@@ -103,9 +138,10 @@ impl Snapshot {
 
     /// Remove the record under this key if it is that subscriber's.
     pub fn remove(&self, tenant: u32, username: &str, id: &str) -> bool {
-        self.table.remove_if(tenant, username, |record| {
+        let removed = self.table.remove_if(tenant, username, |record| {
             record.entry().is_ok_and(|entry| entry.id() == id)
-        })
+        });
+        removed.inspect(|record| self.lines.remove(record)).is_some()
     }
 
     /// How many subscribers it holds.
@@ -120,31 +156,63 @@ impl Snapshot {
 }
 
 impl View<'_> {
-    /// The subscriber a packet from `source` with this User-Name is about. `default_tenant`, by id or name, answers
-    /// for sources that are no NAS.
+    /// The subscriber a packet from `source` is about. `default_tenant`, by id or name, answers for sources that are no NAS.
     ///
     /// # Errors
-    /// No tenant for `source`, or no such subscriber in it.
+    /// No tenant for `source`, no such subscriber in it, or more than one.
     pub fn find(
         &self,
         source: Option<IpAddr>,
         default_tenant: Option<&str>,
-        user_name: &str,
+        sender: &Sender<'_>,
     ) -> Result<Found<'_>, Missing> {
         let nas = source.and_then(|address| self.catalog.nas(address));
         let index = self.tenant_index(nas, default_tenant).ok_or(Missing::Nas)?;
         let tenant = self.catalog.tenant(index).ok_or(Missing::Nas)?;
-        let record = self
-            .table
-            .get(index, &tenant.normalize(user_name))
-            .ok_or(Missing::Subscriber)?;
+        let (record, by_line) = match tenant.lookup_by {
+            LookupBy::Username => (self.named(index, tenant, sender).ok_or(Missing::Subscriber)?, false),
+            by => self.of_line(index, tenant, by, sender)?,
+        };
         Ok(Found {
             tenant,
             nas,
             index,
             catalog: &self.catalog,
             record,
+            by_line,
         })
+    }
+
+    fn named(&self, index: u32, tenant: &Tenant, sender: &Sender<'_>) -> Option<Record> {
+        // No database text is other than UTF-8, so no other name can be in it.
+        let name = std::str::from_utf8(sender.user_name).ok()?;
+        self.table.get(index, &tenant.normalize(name))
+    }
+
+    /// By its name, or by where its line ends (`true`): where it is the NAS that speaks, and User-Name is of nobody or says
+    /// no more than where the line ends. A name that is another's, and a password that is somebody's, are never passed over.
+    fn of_line(
+        &self,
+        index: u32,
+        tenant: &Tenant,
+        by: LookupBy,
+        sender: &Sender<'_>,
+    ) -> Result<(Record, bool), Missing> {
+        let named = self.named(index, tenant, sender);
+        let vouched = sender.is_nas() && (sender.names_line() || (named.is_none() && !sender.has_password));
+        let line = Line::of(by, &sender.packet).filter(|_| vouched);
+        match (line.map_or(At::Nobody, |line| self.lines.find(index, &line)), named) {
+            (At::One(record), None) => Ok((record, true)),
+            (At::One(record), Some(named)) if record.key() == named.key() => Ok((record, true)),
+            (At::One(_) | At::Several | At::Nobody, Some(named)) => Ok((named, false)),
+            (At::Several, None) => Err(Missing::Ambiguous),
+            (At::Nobody, None) => Err(Missing::Subscriber),
+        }
+    }
+
+    /// Whether any tenant finds subscribers by more than their usernames, so that a packet has to be asked for more.
+    pub fn finds_by_line(&self) -> bool {
+        self.catalog.finds_by_line()
     }
 
     /// The tenant a packet from `source` belongs to.
@@ -196,6 +264,7 @@ impl Found<'_> {
             facts.signature_required = nas.require_message_authenticator;
         }
         facts.packet = asked.packet;
+        facts.found_by_line = self.by_line.then(|| self.record.username());
         if let Some(binding) = &entry.binding {
             facts.binding = binding;
         }

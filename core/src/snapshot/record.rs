@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::line::Line;
 use crate::password::StoredPassword;
 use crate::policy::SubscriberFacts;
 use crate::policy::binding::Binding;
@@ -24,6 +25,9 @@ pub struct Record(Arc<[u8]>);
 /// What a decision needs of a subscriber, borrowed from its record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry<'a> {
+    /// Where its line ends, if its tenant finds it by that. Comes first, so that [`Record::lines`] need not read the rest.
+    #[serde(borrow)]
+    pub(super) lines: Vec<Line<'a>>,
     #[serde(borrow)]
     pub(super) id: PackedId<'a>,
     #[serde(borrow)]
@@ -142,6 +146,25 @@ impl Record {
     /// The record is damaged.
     pub fn entry(&self) -> Result<Entry<'_>, postcard::Error> {
         postcard::from_bytes(self.0.get(self.key_len()..).unwrap_or_default())
+    }
+
+    /// Where its line ends; empty where its tenant does not find it by that.
+    pub(super) fn lines(&self) -> Vec<Line<'_>> {
+        let entry = self.0.get(self.key_len()..).unwrap_or_default();
+        postcard::take_from_bytes(entry).map_or_else(|_| Vec::new(), |(lines, _)| lines)
+    }
+
+    /// Index of its tenant.
+    pub(super) fn tenant(&self) -> u32 {
+        self.0
+            .first_chunk()
+            .map_or(u32::MAX, |tenant| u32::from_le_bytes(*tenant))
+    }
+
+    /// Its username, by the tenant's rules.
+    pub(super) fn username(&self) -> &str {
+        let name = self.key().get(KEY_HEAD..).unwrap_or_default();
+        std::str::from_utf8(name).unwrap_or_default()
     }
 
     /// Tenant and name, as hashed and compared.

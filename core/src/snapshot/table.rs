@@ -59,20 +59,23 @@ impl Table {
         }
     }
 
-    pub(super) fn remove_if(&self, tenant: u32, username: &str, condition: impl FnOnce(&Record) -> bool) -> bool {
-        let Some(key) = Key::new(tenant, username) else {
-            return false;
-        };
+    /// Returns the record it has removed.
+    pub(super) fn remove_if(
+        &self,
+        tenant: u32,
+        username: &str,
+        condition: impl FnOnce(&Record) -> bool,
+    ) -> Option<Record> {
+        let key = Key::new(tenant, username)?;
         let hash = self.hasher.hash_one(key.as_bytes());
-        let Some(shard) = self.shard(hash) else { return false };
-        let mut shard = shard.write();
+        let mut shard = self.shard(hash)?.write();
         match shard.find_entry(hash, |record| record.key() == key.as_bytes()) {
             Ok(slot) if condition(slot.get()) => {
-                slot.remove();
+                let (record, _) = slot.remove();
                 self.len.fetch_sub(1, Ordering::Relaxed);
-                true
+                Some(record)
             }
-            Ok(_) | Err(_) => false,
+            Ok(_) | Err(_) => None,
         }
     }
 

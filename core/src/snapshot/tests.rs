@@ -12,7 +12,7 @@ use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::policy::vendor::VendorSet;
 use crate::subscriber::{AttributeRow, Status, SubscriberRecord, SubscriberTier};
-use crate::tenant::{UsernameCase, UsernameRealm};
+use crate::tenant::{LookupBy, UsernameCase, UsernameRealm};
 
 fn tenant(id: &str, username_case: UsernameCase, username_realm: UsernameRealm) -> Tenant {
     Tenant {
@@ -23,6 +23,7 @@ fn tenant(id: &str, username_case: UsernameCase, username_realm: UsernameRealm) 
         username_realm,
         timezone: "UTC".into(),
         interim_jitter_percent: 0,
+        lookup_by: LookupBy::Username,
     }
 }
 
@@ -45,7 +46,7 @@ fn nas(id: i64, tenant_id: &str, network: &str) -> NasRecord {
     }
 }
 
-fn subscriber(tenant_id: &str, id: &str, username: &str) -> SubscriberRecord {
+pub(super) fn subscriber(tenant_id: &str, id: &str, username: &str) -> SubscriberRecord {
     SubscriberRecord {
         id: id.into(),
         tenant_id: tenant_id.into(),
@@ -74,7 +75,17 @@ fn builder() -> SnapshotBuilder {
     builder
 }
 
-fn sample() -> Snapshot {
+/// Tenant `a`, which finds lines by this.
+pub(super) fn builder_of(lookup_by: LookupBy) -> SnapshotBuilder {
+    let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), vendors());
+    builder.tenant(Tenant {
+        lookup_by,
+        ..tenant("a", UsernameCase::Lower, UsernameRealm::Keep)
+    });
+    builder
+}
+
+pub(super) fn sample() -> Snapshot {
     let mut builder = builder();
     builder.subscriber(&subscriber("a", "0b4b4cf8-68b0-4aa5-9d26-2b6f2f8b1ef0", "alice"));
     builder.subscriber(&subscriber("b", "second", "Alice@example.net"));
@@ -83,7 +94,7 @@ fn sample() -> Snapshot {
 
 fn who(snapshot: &Snapshot, source: &str, name: &str) -> Result<String, Missing> {
     let view = snapshot.view();
-    view.find(Some(source.parse().unwrap()), None, name)
+    view.find(Some(source.parse().unwrap()), None, &Sender::named(name.as_bytes()))
         .map(|found| found.entry().unwrap().id())
 }
 
@@ -111,7 +122,7 @@ fn the_nas_decides_the_tenant_and_the_tenant_the_rules() {
     );
     assert_eq!(who(&snapshot, "198.51.100.1", "alice"), Err(Missing::Nas));
     assert!(
-        snapshot.view().find(None, Some("A"), "alice").is_ok(),
+        snapshot.view().find(None, Some("A"), &Sender::named(b"alice")).is_ok(),
         "the default tenant serves unlisted sources"
     );
 }
@@ -142,7 +153,9 @@ fn a_record_gives_back_what_went_in() {
     builder.subscriber(&rich);
     let snapshot = builder.finish().0;
     let view = snapshot.view();
-    let found = view.find(Some("192.0.2.1".parse().unwrap()), None, "rich").unwrap();
+    let found = view
+        .find(Some("192.0.2.1".parse().unwrap()), None, &Sender::named(b"rich"))
+        .unwrap();
     let entry = found.entry().unwrap();
     assert_eq!(entry.id(), "not-a-uuid");
     assert_eq!(entry.facts.static_ipv4, rich.static_ipv4);
@@ -213,7 +226,7 @@ fn a_row_the_server_cannot_build_marks_the_subscriber() {
     });
     let snapshot = builder.finish().0;
     let view = snapshot.view();
-    let found = view.find(None, Some("a"), "alice").unwrap();
+    let found = view.find(None, Some("a"), &Sender::named(b"alice")).unwrap();
     assert_eq!(
         found.entry().unwrap().fault,
         Some("radreply row 17, attribute Framed-Poool: unknown attribute")
@@ -243,7 +256,9 @@ fn the_copy_on_disk_comes_back_whole() {
     assert_eq!(stored.snapshot.len(), 2);
     assert_eq!(who(&stored.snapshot, "192.0.2.9", "alice").unwrap(), "second");
     let view = stored.snapshot.view();
-    let found = view.find(Some("192.0.2.9".parse().unwrap()), None, "alice").unwrap();
+    let found = view
+        .find(Some("192.0.2.9".parse().unwrap()), None, &Sender::named(b"alice"))
+        .unwrap();
     assert_eq!(
         found
             .plan(found.entry().unwrap().plan.unwrap())
@@ -356,7 +371,9 @@ impl Dictionary for NoBad {
 /// Attributes of the replies and the fault of each group of a subscriber, in order.
 fn groups_of(snapshot: &Snapshot, source: &str, name: &str) -> Vec<(Vec<String>, Option<String>)> {
     let view = snapshot.view();
-    let found = view.find(Some(source.parse().unwrap()), None, name).unwrap();
+    let found = view
+        .find(Some(source.parse().unwrap()), None, &Sender::named(name.as_bytes()))
+        .unwrap();
     let entry = found.entry().unwrap();
     let groups = entry.groups.iter().map(|&index| found.group(index));
     groups

@@ -30,7 +30,7 @@ macro_rules! sqlite_subscribers {
                 coalesce(s.static_ipv4, p.static_ipv4), p.static_ipv6, s.ipv6_prefix, p.delegated_ipv6_prefix,
                 coalesce(s.vlan_id, p.service_vlan), CASE WHEN p.qinq_enabled THEN p.inner_vlan END,
                 s.session_timeout, s.idle_timeout, s.simultaneous_use, unixepoch(s.activation_date),
-                unixepoch(s.expiration_date), t.metric, t.plan_id, unixepoch(t.until),
+                unixepoch(s.expiration_date), s.cpe_mac_address, t.metric, t.plan_id, unixepoch(t.until),
                 json(CASE WHEN p.id IS NULL THEN 'null' ELSE json_array(p.circuit_id, p.remote_id, p.option82_policy,
                     s.nas_identifier, p.nas_policy, p.nas_port_id, p.port_policy,
                     coalesce(p.mac_addresses, s.cpe_mac_address), p.mac_policy, p.vlan_policy, p.login_time) END),
@@ -55,7 +55,7 @@ macro_rules! postgres_columns {
          host(p.static_ipv6), s.ipv6_prefix::text, p.delegated_ipv6_prefix::text, \
          coalesce(s.vlan_id, p.service_vlan)::bigint, (CASE WHEN p.qinq_enabled THEN p.inner_vlan END)::bigint, \
          s.session_timeout, s.idle_timeout, s.simultaneous_use, extract(epoch FROM s.activation_date)::bigint, \
-         extract(epoch FROM s.expiration_date)::bigint, t.metric, t.plan_id, extract(epoch FROM t.until)::bigint, \
+         extract(epoch FROM s.expiration_date)::bigint, s.cpe_mac_address, t.metric, t.plan_id, extract(epoch FROM t.until)::bigint, \
          CASE WHEN p.id IS NOT NULL THEN json_build_array(p.circuit_id, p.remote_id, p.option82_policy, \
          s.nas_identifier, p.nas_policy, p.nas_port_id, p.port_policy, coalesce(p.mac_addresses, s.cpe_mac_address), \
          p.mac_policy, p.vlan_policy, p.login_time)::text END, \
@@ -316,6 +316,7 @@ struct Loaded {
     simultaneous_use: u32,
     activation_date: Option<i64>,
     expiration_date: Option<i64>,
+    cpe_mac_address: Option<String>,
     tier_metric: Option<String>,
     tier_plan_id: Option<String>,
     tier_until: Option<i64>,
@@ -398,6 +399,7 @@ fn loaded(row: &Row) -> Driver<Loaded> {
         simultaneous_use: columns.number()?,
         activation_date: columns.opt_number()?,
         expiration_date: columns.opt_number()?,
+        cpe_mac_address: columns.opt_text()?,
         tier_metric: columns.opt_text()?,
         tier_plan_id: columns.opt_text()?,
         tier_until: columns.opt_number()?,
@@ -432,6 +434,7 @@ impl From<Loaded> for SubscriberRecord {
             simultaneous_use: s.simultaneous_use,
             activation_date: s.activation_date,
             expiration_date: s.expiration_date,
+            cpe_mac_address: s.cpe_mac_address,
             tier: tier(s.tier_metric.as_deref(), s.tier_plan_id, s.tier_until),
             network: s.network.map(Into::into),
             schedule: s.schedule.into_iter().filter_map(planned).collect(),

@@ -34,6 +34,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0012_policy",
     "0013_groups",
     "0014_nas_clients",
+    "0015_lookup",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -52,6 +53,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0012_policy",
     "0013_groups",
     "0014_nas_clients",
+    "0015_lookup",
 );
 
 statements! {

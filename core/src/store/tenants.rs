@@ -3,12 +3,12 @@
 use super::error::{Attempt as _, StoreError};
 use super::sql::{Columns, Row, params, statements};
 use super::{Result, Store, must_hit};
-use crate::tenant::{ConditionAction, Tenant, TenantCondition, UsernameCase, UsernameRealm};
+use crate::tenant::{ConditionAction, LookupBy, Tenant, TenantCondition, UsernameCase, UsernameRealm};
 
 /// Shared with the snapshot load.
 macro_rules! tenant_columns {
     () => {
-        "id, name, enabled, username_case, username_realm, timezone, interim_jitter_percent"
+        "id, name, enabled, username_case, username_realm, timezone, interim_jitter_percent, lookup_by"
     };
 }
 pub(super) use tenant_columns;
@@ -23,7 +23,7 @@ pub(super) use condition_columns;
 
 statements! {
     ADD {
-        both: concat!("INSERT INTO tenants (", tenant_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7)"),
+        both: concat!("INSERT INTO tenants (", tenant_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"),
     }
     LIST {
         sqlite: concat!("SELECT ", tenant_columns!(), " FROM tenants ORDER BY name"),
@@ -34,9 +34,9 @@ statements! {
     }
     SET {
         sqlite: "UPDATE tenants SET name = $2, enabled = $3, username_case = $4, username_realm = $5, timezone = $6,
-            interim_jitter_percent = $7, updated_at = datetime('now') WHERE id = $1",
+            interim_jitter_percent = $7, lookup_by = $8, updated_at = datetime('now') WHERE id = $1",
         postgres: "UPDATE tenants SET name = $2, enabled = $3, username_case = $4, username_realm = $5, timezone = $6,
-            interim_jitter_percent = $7, updated_at = now() WHERE id = $1",
+            interim_jitter_percent = $7, lookup_by = $8, updated_at = now() WHERE id = $1",
     }
     /// Deleted subscribers are kept for their accounting only; they do not keep the tenant.
     PURGE {
@@ -77,7 +77,7 @@ pub(super) fn tenant(row: &Row) -> std::result::Result<Tenant, sqlx::Error> {
         id: columns.text()?,
         name: columns.text()?,
         enabled: columns.flag()?,
-        // The schema admits no third word.
+        // The schema admits no other word.
         username_case: match columns.text()?.as_str() {
             "lower" => UsernameCase::Lower,
             _ => UsernameCase::Preserve,
@@ -88,6 +88,11 @@ pub(super) fn tenant(row: &Row) -> std::result::Result<Tenant, sqlx::Error> {
         },
         timezone: columns.text()?,
         interim_jitter_percent: columns.number()?,
+        lookup_by: match columns.text()?.as_str() {
+            "mac" => LookupBy::Mac,
+            "circuit_id" => LookupBy::CircuitId,
+            _ => LookupBy::Username,
+        },
     })
 }
 
@@ -160,6 +165,7 @@ impl Store {
             realm_word(tenant.username_realm),
             &tenant.timezone,
             tenant.interim_jitter_percent,
+            tenant.lookup_by.as_str(),
         ];
         connection.link().execute(ADD, params).await.attempt(attempt).map(drop)
     }
@@ -208,6 +214,7 @@ impl Store {
             realm_word(tenant.username_realm),
             &tenant.timezone,
             tenant.interim_jitter_percent,
+            tenant.lookup_by.as_str(),
         ];
         let hit = connection.link().execute(SET, params).await.attempt(attempt)?;
         must_hit(hit, attempt)

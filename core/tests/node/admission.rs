@@ -7,7 +7,7 @@ use isp_core::accounting::device::Device;
 use isp_core::accounting::presence::Patience;
 use isp_core::accounting::silence::Silence;
 use isp_core::accounting::{AccountingRecord, AcctStatusType};
-use isp_core::node::{DatabaseDown, Login, Node, NodeConfig, SimultaneousUse};
+use isp_core::node::{DatabaseDown, Login, Node, NodeConfig, Sender, SimultaneousUse};
 use isp_core::policy::Reason;
 use isp_core::store::SessionClaim;
 use tokio::runtime::Runtime;
@@ -40,7 +40,7 @@ fn strict(database: &Database, directory: &Path) -> NodeConfig {
 fn admit(node: &Node, station: &str) -> Result<(), Reason> {
     let login = Login {
         source: Some(NAS),
-        user_name: b"alice",
+        sender: Sender::named(b"alice"),
         calling_station_id: Some(station),
         nas_ip_address: "192.0.2.1".parse().ok(),
         nas_port_id: None,

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isp_core::dictionary::AnyAttribute;
-use isp_core::node::{AccessRequest, Credential, Identity, Node, NodeConfig, NodeError};
+use isp_core::node::{AccessRequest, Credential, Identity, Node, NodeConfig, NodeError, Sender};
 use isp_core::password::{self, AuthMethod, Scheme};
 use isp_core::policy::Reason;
 use isp_core::policy::binding::Packet;
@@ -76,6 +76,7 @@ async fn seed(database: &Database, directory: &Path) -> Store {
         username_realm: UsernameRealm::Keep,
         timezone: "UTC".to_owned(),
         interim_jitter_percent: 0,
+        lookup_by: isp_core::tenant::LookupBy::Username,
     };
     store.tenant_add(&tenant).await.unwrap();
     store
@@ -165,7 +166,7 @@ fn a_sealed_password_is_opened(runtime: &tokio::runtime::Runtime, database: &mut
     assert_eq!(decide(&node, "alice").as_deref(), Ok("secret"));
     assert_eq!(decide(&node, "nobody"), Err(Reason::UnknownSubscriber));
     assert_eq!(
-        node.identify(Some(NAS), b"alice"),
+        node.identify(Some(NAS), &Sender::named(b"alice")),
         Identity {
             tenant_id: Some("t".to_owned()),
             subscriber_id: Some("id-of-alice".to_owned()),
@@ -257,11 +258,17 @@ fn a_name_given_up_serves_the_one_who_waited(
         ),
     );
     let node = start(config(database, directory));
-    let first = node.identify(Some(NAS), b"alice").subscriber_id.unwrap();
+    let first = node
+        .identify(Some(NAS), &Sender::named(b"alice"))
+        .subscriber_id
+        .unwrap();
     runtime.block_on(database.execute(&format!("DELETE FROM subscribers WHERE id = '{first}'")));
     let waited = if first == "twin" { "id-of-alice" } else { "twin" };
     eventually("the other one", PROMISE, || {
-        node.identify(Some(NAS), b"alice").subscriber_id.as_deref() == Some(waited)
+        node.identify(Some(NAS), &Sender::named(b"alice"))
+            .subscriber_id
+            .as_deref()
+            == Some(waited)
     });
     node.shutdown(PROMISE);
 }

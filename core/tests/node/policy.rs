@@ -9,6 +9,7 @@ use super::*;
 on_both!(
     what_a_tenant_does_with_whom_counts_within_a_second,
     a_binding_counts_within_a_second,
+    a_line_is_found_within_a_second,
     an_address_that_another_session_has_is_not_given,
     a_planned_change_has_effect_at_its_instant_and_is_then_written_down,
 );
@@ -91,6 +92,76 @@ fn a_binding_counts_within_a_second(runtime: &tokio::runtime::Runtime, database:
     eventually("hours that are none", PROMISE, || {
         from(b"0200.0000.0001") == Err(Reason::BadAttribute)
     });
+    node.shutdown(PROMISE);
+}
+
+fn a_line_is_found_within_a_second(runtime: &tokio::runtime::Runtime, database: &mut Database, directory: &Path) {
+    runtime.block_on(seed(database, directory));
+    let node = start(config(database, directory));
+    let ask = |node: &Node, station: &[u8]| {
+        let request = AccessRequest {
+            user_name: station,
+            packet: Packet {
+                calling_station_id: Some(station),
+                ..Packet::default()
+            },
+            ..pap("", "static")
+        };
+        let credential = node.authorize(&request, |authorization| format!("{:?}", authorization.credential));
+        credential.map_err(|refusal| refusal.reason)
+    };
+    let (first, second) = (&b"02:00:00:00:00:01"[..], &b"0200.0000.0002"[..]);
+    let vouched = Ok("NotNeeded".to_owned());
+    let unknown = Err(Reason::UnknownSubscriber);
+    runtime.block_on(database.execute("UPDATE subscribers SET cpe_mac_address = '02-00-00-00-00-01'"));
+    assert_eq!(ask(&node, first), unknown);
+    runtime.block_on(database.execute("UPDATE tenants SET lookup_by = 'mac'"));
+    eventually("the rule", PROMISE, || ask(&node, first) == vouched);
+    let sender = Sender {
+        packet: Packet {
+            calling_station_id: Some(first),
+            ..Packet::default()
+        },
+        ..Sender::named(first)
+    };
+    let who = node.identify(Some(NAS), &sender);
+    assert_eq!(
+        who.subscriber_id.as_deref(),
+        Some("id-of-alice"),
+        "what accounting is of"
+    );
+    runtime.block_on(database.execute("UPDATE subscribers SET cpe_mac_address = '020000000002'"));
+    eventually("another device", PROMISE, || ask(&node, second) == vouched);
+    assert_eq!(ask(&node, first), unknown);
+    runtime.block_on(database.execute(
+        "INSERT INTO subscriber_network_profiles (id, tenant_id, subscriber_id, mac_addresses) \
+         VALUES ('n', 't', 'id-of-alice', '02:00:00:00:00:01 02:00:00:00:00:02')",
+    ));
+    eventually("two devices", PROMISE, || ask(&node, first) == vouched);
+    assert_eq!(ask(&node, second), vouched);
+    runtime.block_on(database.execute(
+        "INSERT INTO subscribers (id, tenant_id, username, status, cpe_mac_address) \
+         VALUES ('id-of-bob', 't', 'bob', 'active', '020000000002')",
+    ));
+    eventually("two subscribers at one line", PROMISE, || {
+        ask(&node, second) == Err(Reason::AmbiguousLine)
+    });
+    assert_eq!(decide(&node, "alice"), Ok("secret".to_owned()), "by name as ever");
+    node.shutdown(PROMISE);
+
+    // The copy on disk knows it too.
+    let away = NodeConfig {
+        database_url: Secret::new(database.url_of_nothing()),
+        ..config(database, directory)
+    };
+    let node = start(away);
+    assert_eq!(ask(&node, first), vouched);
+    assert_eq!(ask(&node, second), Err(Reason::AmbiguousLine));
+    node.shutdown(PROMISE);
+
+    let node = start(config(database, directory));
+    runtime.block_on(database.execute("UPDATE tenants SET lookup_by = 'username'"));
+    eventually("no rule", PROMISE, || ask(&node, first) == unknown);
     node.shutdown(PROMISE);
 }
 

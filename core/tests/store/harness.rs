@@ -194,6 +194,7 @@ pub(crate) fn tenant(id: &str) -> Tenant {
         username_realm: UsernameRealm::Strip,
         timezone: "UTC".to_owned(),
         interim_jitter_percent: 0,
+        lookup_by: isp_core::tenant::LookupBy::Username,
     }
 }
 

@@ -48,6 +48,7 @@ async fn a_load_gives_everything_but_the_deleted(db: &Database) {
     );
     assert_eq!(base.subscribers.len(), 2);
     let expected = SubscriberRecord {
+        cpe_mac_address: s1.cpe_mac_address.clone(),
         id: "s1".to_owned(),
         tenant_id: "t1".to_owned(),
         username: "Ada@ISP".to_owned(),

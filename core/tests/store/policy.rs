@@ -316,6 +316,7 @@ async fn every_writer_is_in_the_feed(db: &Database) {
             "t1",
         ),
         ("DELETE FROM tenant_conditions".to_owned(), "tenant", "t1"),
+        ("UPDATE tenants SET lookup_by = 'mac'".to_owned(), "tenant", "t1"),
         (
             "UPDATE tenants SET interim_jitter_percent = 10".to_owned(),
             "tenant",

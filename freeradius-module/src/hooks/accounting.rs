@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use isp_core::accounting::{AccountingRecord, AcctStatusType};
 use md5::{Digest as _, Md5};
 
+use super::credentials::{Line, sender};
 use super::{Instance, Request, now};
 use crate::attribute::{List, Name, Value, hex, nas_address};
 use crate::fault;
@@ -42,7 +43,10 @@ pub fn accounting(instance: &Instance, request: &mut impl Request) -> RCode {
     let [user_name] = request.find(List::Request, [Name::UserName]);
     let user_name = user_name.map_or(&b""[..], |name| name.bytes);
     fault::in_request(Hook::Accounting, user_name);
-    let who = instance.node.identify(source, user_name);
+    let line = Line::if_needed(instance, request);
+    let who = instance
+        .node
+        .identify(source, &sender(request, user_name, line.as_ref()));
     (record.tenant_id, record.subscriber_id) = (who.tenant_id, who.subscriber_id);
     record.interim_interval = who.interim_interval;
     match instance.node.accounting(record) {

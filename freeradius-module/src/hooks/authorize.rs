@@ -190,8 +190,9 @@ fn put_failed(request: &impl Request, why: PutError) -> Refusal {
 pub fn authenticate(instance: &Instance, request: &mut impl Request) -> RCode {
     let credentials = Credentials::of(request);
     fault::in_request(Hook::Authenticate, &credentials.user_name);
+    let line = Line::if_needed(instance, request).unwrap_or_default();
     let verified = credentials
-        .ask(request, &Line::default())
+        .ask(request, &line)
         .and_then(|access| instance.node.authenticate(&access));
     match verified {
         Ok(()) => RCode::Ok,

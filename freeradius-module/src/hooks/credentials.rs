@@ -3,19 +3,21 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
-use isp_core::node::AccessRequest;
+use isp_core::node::{AccessRequest, Sender};
 use isp_core::password::AuthMethod;
 use isp_core::policy::binding::Packet;
 use isp_core::policy::{Reason, Refusal};
 use isp_core::secret::Secret;
 
-use super::{Request, now};
+use super::{Instance, Request, now};
 use crate::attribute::{List, Name, Value, nas_address};
 
 /// RFC 3748 section 4: code, identifier, length; in requests and responses a type follows.
 const EAP_TYPE_OFFSET: usize = 4;
 /// RFC 3748 section 5.4.
 const EAP_MD5: u8 = 4;
+/// RFC 2865 section 5.7: Framed-Protocol.
+const PPP: u32 = 1;
 /// draft-kamath-pppext-eap-mschapv2.
 const EAP_MSCHAPV2: u8 = 26;
 
@@ -37,6 +39,7 @@ pub(super) struct Line {
     remote_id: Option<Range<usize>>,
     nas_port: Option<u32>,
     signed: bool,
+    by_client: bool,
     nas_address: Option<IpAddr>,
 }
 
@@ -48,6 +51,7 @@ impl Line {
             ipv6,
             port_id,
             port,
+            protocol,
             station,
             signature,
             adsl_circuit,
@@ -64,6 +68,7 @@ impl Line {
                 Name::NasIpv6Address,
                 Name::NasPortId,
                 Name::NasPort,
+                Name::FramedProtocol,
                 Name::CallingStationId,
                 Name::MessageAuthenticator,
                 Name::AdslAgentCircuitId,
@@ -88,15 +93,22 @@ impl Line {
             remote_id: keep(adsl_remote.or(remote).or(dhcp_remote)),
             nas_port: port.map(|port| port.integer),
             signed: signature.is_some() || request.is_tunnelled(),
+            by_client: protocol.is_some_and(|protocol| protocol.integer == PPP) || request.is_tunnelled(),
             nas_address: nas_address(ipv4, ipv6),
             octets,
         }
+    }
+
+    /// The same, where somebody may be found by it.
+    pub(super) fn if_needed(instance: &Instance, request: &impl Request) -> Option<Self> {
+        instance.node.finds_by_line().then(|| Self::of(request))
     }
 
     fn packet(&self, source: Option<IpAddr>) -> Packet<'_> {
         let octets = |range: &Option<Range<usize>>| self.octets.get(range.clone()?);
         Packet {
             signed: self.signed,
+            by_client: self.by_client,
             nas_identifier: octets(&self.nas_identifier),
             nas_addresses: [source, self.nas_address],
             nas_port_id: octets(&self.nas_port_id),
@@ -110,29 +122,8 @@ impl Line {
 
 impl Credentials {
     pub(super) fn of(request: &impl Request) -> Self {
-        let [name, password, chap, mschap, challenge, mschap2, eap] = request.find(
-            List::Request,
-            [
-                Name::UserName,
-                Name::UserPassword,
-                Name::ChapPassword,
-                Name::MsChapResponse,
-                Name::MsChapChallenge,
-                Name::MsChap2Response,
-                Name::EapMessage,
-            ],
-        );
-        let method = if let Some(eap) = eap {
-            eap_method(eap)
-        } else if password.is_some() {
-            AuthMethod::Pap
-        } else if chap.is_some() {
-            AuthMethod::Chap
-        } else if mschap.or(challenge).or(mschap2).is_some() {
-            AuthMethod::MsChap
-        } else {
-            AuthMethod::None
-        };
+        let [name] = request.find(List::Request, [Name::UserName]);
+        let (method, password) = proof(request);
         Self {
             user_name: name.map(|name| name.bytes.to_vec()).unwrap_or_default(),
             user_password: password.map(|password| Secret::new(password.bytes.to_vec())),
@@ -154,6 +145,47 @@ impl Credentials {
             user_password: self.user_password.as_ref().map(|password| password.expose().as_slice()),
             now: now(),
         })
+    }
+}
+
+/// How the sender proves who it is, and its User-Password.
+fn proof(request: &impl Request) -> (AuthMethod, Option<Value<'_>>) {
+    let [password, chap, mschap, challenge, mschap2, eap] = request.find(
+        List::Request,
+        [
+            Name::UserPassword,
+            Name::ChapPassword,
+            Name::MsChapResponse,
+            Name::MsChapChallenge,
+            Name::MsChap2Response,
+            Name::EapMessage,
+        ],
+    );
+    let method = if let Some(eap) = eap {
+        eap_method(eap)
+    } else if password.is_some() {
+        AuthMethod::Pap
+    } else if chap.is_some() {
+        AuthMethod::Chap
+    } else if mschap.or(challenge).or(mschap2).is_some() {
+        AuthMethod::MsChap
+    } else {
+        AuthMethod::None
+    };
+    (method, password)
+}
+
+/// Who sent a packet, for those who need no more of it than that. `line` as [`Line::if_needed`] gives it.
+pub(super) fn sender<'a>(request: &impl Request, user_name: &'a [u8], line: Option<&'a Line>) -> Sender<'a> {
+    let Some(line) = line else {
+        return Sender::named(user_name);
+    };
+    let (method, password) = proof(request);
+    Sender {
+        user_name,
+        method,
+        has_password: password.is_some_and(|password| !password.bytes.is_empty()),
+        packet: line.packet(request.source()),
     }
 }
 

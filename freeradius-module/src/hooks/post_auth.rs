@@ -5,7 +5,7 @@ use isp_core::node::Login;
 use isp_core::password::AuthMethod;
 use isp_core::policy::{Reason, Refusal};
 
-use super::credentials::eap_method;
+use super::credentials::{Line, eap_method, sender};
 use super::{Instance, Outcome, Request, fits, now, refuse};
 use crate::attribute::{List, Name, Value, nas_address, text};
 use crate::fault;
@@ -46,7 +46,10 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
         Outcome::Unfinished => return RCode::Noop,
     };
     let source = request.source();
-    let who = instance.node.identify(source, user_name);
+    let line = Line::if_needed(instance, request);
+    let who = instance
+        .node
+        .identify(source, &sender(request, user_name, line.as_ref()));
     instance.node.post_auth(PostAuthRecord {
         tenant_id: who.tenant_id,
         subscriber_id: who.subscriber_id,
@@ -79,13 +82,14 @@ fn admit(instance: &Instance, request: &impl Request) -> Result<(), Refusal> {
         ],
     );
     let source = request.source();
+    let line = Line::if_needed(instance, request);
     let calling = calling.map(Value::text);
     let port = port_id
         .map(Value::text)
         .or_else(|| port.map(|port| port.integer.to_string()));
     instance.node.admit(&Login {
         source,
-        user_name: user_name.map_or(b"", |name| name.bytes),
+        sender: sender(request, user_name.map_or(b"", |name| name.bytes), line.as_ref()),
         calling_station_id: calling.as_deref(),
         nas_ip_address: nas_address(nas_ipv4, nas_ipv6).or(source),
         nas_port_id: port.as_deref(),

@@ -66,6 +66,7 @@ macro_rules! reply {
 }
 
 reply! {
+    user_name: UserName = PW_TYPE_STRING,
     framed_ip_address: FramedIpAddress = PW_TYPE_IPV4_ADDR,
     framed_ipv6_address: FramedIpv6Address = PW_TYPE_IPV6_ADDR,
     framed_ipv6_prefix: FramedIpv6Prefix = PW_TYPE_IPV6_PREFIX,

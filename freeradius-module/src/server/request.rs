@@ -251,6 +251,9 @@ impl<'a> From<&'a ReplyValue<'a>> for Encoded<'a> {
     }
 }
 
+/// `PW_AUTH_TYPE_ACCEPT`: the server authenticates nobody.
+const ACCEPT: u32 = 254;
+
 const NOTHING: sys::rlm_rust_value_t = sys::rlm_rust_value_t {
     ptr: ptr::null(),
     len: 0,
@@ -323,6 +326,7 @@ impl<'r> Request for RequestRef<'r> {
                 let auth_type = self.attributes.auth_type.ok_or(PutError::NoAuthType)?;
                 self.put_one(Name::AuthType, &auth_type.to_ne_bytes(), true)
             }
+            Credential::NotNeeded => self.put_one(Name::AuthType, &ACCEPT.to_ne_bytes(), true),
             Credential::None => Ok(()),
         }
     }

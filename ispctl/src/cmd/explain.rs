@@ -9,7 +9,7 @@ use isp_core::password::AuthMethod;
 use isp_core::policy::binding::Packet;
 use isp_core::policy::reply::ReplyItem;
 use isp_core::policy::{self, SubscriberFacts, Told};
-use isp_core::snapshot::{Asked, SnapshotBuilder};
+use isp_core::snapshot::{Asked, Sender, SnapshotBuilder};
 use serde::Serialize;
 
 use super::{nas, subscriber};
@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// pap, chap, mschap or none
     #[arg(long, default_value = "pap", value_parser = method)]
     method: AuthMethod,
+    /// User-Name in the packet [default: the subscriber's]
+    #[arg(long, value_name = "TEXT")]
+    user_name: Option<String>,
     /// NAS-Identifier in the packet
     #[arg(long, value_name = "TEXT")]
     nas_identifier: Option<String>,
@@ -86,26 +89,24 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
         None => None,
     };
     let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), Arc::new(context.vendors()?));
-    store.load_catalog(&mut builder).await?;
-    store
-        .load_subscribers(std::slice::from_ref(&subscriber.id), &mut builder)
-        .await?;
+    if args.user_name.is_some() {
+        // Others may have the name, or the line.
+        store.load_snapshot(&mut builder).await?;
+    } else {
+        store.load_catalog(&mut builder).await?;
+        store
+            .load_subscribers(std::slice::from_ref(&subscriber.id), &mut builder)
+            .await?;
+    }
     let (snapshot, _) = builder.finish();
     let view = snapshot.view();
     let source = nas.as_ref().and_then(address);
-    let found = view.find(source, Some(&tenant.id), &subscriber.username).map_err(|_| {
-        Error::Refused(format!(
-            "subscriber {:?} is deleted, or cannot be packed",
-            subscriber.username
-        ))
-    })?;
-    let entry = found.entry().map_err(|why| Error::Refused(why.to_string()))?;
-
     let now = args.at.unwrap_or_else(period::now);
     let [circuit_id, remote_id] =
         [&args.circuit_id, &args.remote_id].map(|text| text.as_deref().map(policy::binding::octets_of));
     let packet = Packet {
         signed: true,
+        by_client: false,
         nas_identifier: args.nas_identifier.as_deref().map(str::as_bytes),
         nas_addresses: [source, None],
         nas_port_id: args.nas_port_id.as_deref().map(str::as_bytes),
@@ -114,6 +115,26 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
         circuit_id: circuit_id.as_deref(),
         remote_id: remote_id.as_deref(),
     };
+    let user_name = args.user_name.as_deref().unwrap_or(&subscriber.username);
+    let sender = Sender {
+        user_name: user_name.as_bytes(),
+        method: args.method,
+        has_password: args.method == AuthMethod::Pap,
+        packet,
+    };
+    let found = view.find(source, Some(&tenant.id), &sender).map_err(|missing| {
+        Error::Refused(match args.user_name {
+            Some(_) => format!("such a packet is refused: {}", missing.refusal(source)),
+            None => format!("subscriber {:?} is deleted, or cannot be packed", subscriber.username),
+        })
+    })?;
+    let entry = found.entry().map_err(|why| Error::Refused(why.to_string()))?;
+    if entry.id() != subscriber.id {
+        return Err(Error::Refused(format!(
+            "such a packet is of another subscriber, with the id {}",
+            entry.id()
+        )));
+    }
     let standing = entry.standing(now);
     let facts = SubscriberFacts {
         status: standing.status,

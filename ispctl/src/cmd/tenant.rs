@@ -74,6 +74,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
                     "username_realm",
                     "timezone",
                     "interim_jitter_percent",
+                    "lookup_by",
                 ],
             )?;
         }

@@ -1,4 +1,4 @@
-use isp_core::tenant::{self, Tenant, UsernameCase, UsernameRealm};
+use isp_core::tenant::{self, LookupBy, Tenant, UsernameCase, UsernameRealm};
 
 use super::{Field, Record, parse};
 
@@ -33,6 +33,16 @@ impl Record for Tenant {
             },
         ),
         Field::new(
+            "lookup_by",
+            "RULE",
+            "By what a line without credentials is found: username (default), mac or circuit_id. Whoever is found by its \
+             MAC address or circuit is let in without a password (IPoE)",
+            |t, text| {
+                let words = LookupBy::ALL.map(|rule| (rule.as_str(), rule));
+                parse::word(text, &words).map(|rule| t.lookup_by = rule)
+            },
+        ),
+        Field::new(
             "timezone",
             "ZONE",
             "Where its days, weeks and months begin: UTC (default), Europe/Berlin ...; usage counted before stays where it is",
@@ -60,6 +70,7 @@ impl Record for Tenant {
             username_realm: UsernameRealm::default(),
             timezone: tenant::UTC.to_owned(),
             interim_jitter_percent: 0,
+            lookup_by: LookupBy::Username,
         }
     }
 }

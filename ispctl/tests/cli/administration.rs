@@ -68,7 +68,7 @@ fn tenants(lab: &Lab) {
     assert_eq!(
         made,
         json!({"id": "t-1", "name": "north", "enabled": true, "username_case": "lower", "username_realm": "keep",
-            "timezone": "UTC", "interim_jitter_percent": 0})
+            "timezone": "UTC", "interim_jitter_percent": 0, "lookup_by": "username"})
     );
     lab.ctl(&["tenant", "add", "south"]).ok();
     assert_eq!(
@@ -86,7 +86,8 @@ fn tenants(lab: &Lab) {
             "USERNAME_CASE",
             "USERNAME_REALM",
             "TIMEZONE",
-            "INTERIM_JITTER_PERCENT"
+            "INTERIM_JITTER_PERCENT",
+            "LOOKUP_BY"
         ]
     );
     assert_eq!(table.lines().count(), 3);

@@ -9,6 +9,7 @@ crate::on_both_databases!(
     network_profiles,
     planned_changes,
     a_decision_is_told_rule_by_rule,
+    who_is_found_by_its_line_is_told,
 );
 
 fn base(lab: &Lab) {
@@ -239,4 +240,53 @@ fn a_decision_is_told_rule_by_rule(lab: &Lab) {
     );
     let text = lab.ctl(&["subscriber", "explain", "alice"]).ok();
     assert!(text.contains("circuit_id") && text.contains("reject"), "{text}");
+}
+
+fn who_is_found_by_its_line_is_told(lab: &Lab) {
+    base(lab);
+    let tenant = tenant(lab);
+    let set = |field: &str, value: &str| lab.ctl(&["subscriber", "set", "alice", field, value]).ok();
+    set("--cpe-mac-address", "02:00:00:00:00:01");
+    let told = |user_name: &str, mac: &str| {
+        lab.ctl(&[
+            "subscriber",
+            "explain",
+            "alice",
+            "--user-name",
+            user_name,
+            "--calling-station-id",
+            mac,
+            "--json",
+        ])
+    };
+    let mac = "02:00:00:00:00:01";
+    assert!(told(mac, mac).fails(5).contains("unknown_subscriber"));
+    let shown = lab
+        .ctl(&["tenant", "set", &tenant, "--lookup-by", "mac", "--json"])
+        .json();
+    assert_eq!(shown["lookup_by"], "mac");
+    assert!(
+        lab.ctl(&["tenant", "set", &tenant, "--lookup-by", "ip"])
+            .fails(2)
+            .contains("circuit_id")
+    );
+    let found = told("0200.0000.0001", mac).json();
+    assert_eq!(found["verdict"], "accept", "{found}");
+    assert_eq!(found["rules"][1]["rule"], "lookup");
+    assert_eq!(
+        found["rules"][1]["saw"],
+        "alice found by Calling-Station-Id 02:00:00:00:00:01"
+    );
+    assert!(
+        found["reply"]
+            .as_array()
+            .unwrap()
+            .contains(&json!({"attribute": "User-Name", "value": "alice"}))
+    );
+    assert!(told(mac, "02:00:00:00:00:02").fails(5).contains("unknown_subscriber"));
+    let by_name = told("alice", mac).json();
+    assert!(by_name["why"].as_str().unwrap().starts_with("no_password"), "{by_name}");
+    lab.ctl(&["subscriber", "add", "bob", "--cpe-mac-address", mac]).ok();
+    assert!(told(mac, mac).fails(5).contains("ambiguous_line"));
+    assert!(told("bob", mac).fails(5).contains("another subscriber"));
 }

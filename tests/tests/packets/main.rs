@@ -10,6 +10,7 @@ mod fault;
 mod groups;
 mod import;
 mod install;
+mod ipoe;
 mod life;
 mod login;
 mod matrix;

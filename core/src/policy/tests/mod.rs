@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use super::vendor::VendorSet;
 use super::*;
 use crate::plan::Plan;
-use crate::tenant::{UsernameCase, UsernameRealm};
+use crate::tenant::{LookupBy, UsernameCase, UsernameRealm};
 
 const NOW: i64 = 1_700_000_000;
 
@@ -30,6 +30,7 @@ fn tenant() -> Tenant {
         username_realm: UsernameRealm::Keep,
         timezone: "UTC".to_owned(),
         interim_jitter_percent: 0,
+        lookup_by: LookupBy::Username,
     }
 }
 

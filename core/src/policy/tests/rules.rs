@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::binding::Packet;
 use crate::policy::binding::{Bound, Enforcement};
 use crate::subscriber::Status;
 
@@ -251,6 +252,44 @@ fn an_address_that_another_session_has_is_not_given() {
         refusal.message.contains("192.0.2.7") && refusal.message.contains("bob"),
         "{refusal}"
     );
+}
+
+#[test]
+fn who_is_found_by_its_line_needs_no_password_and_all_else() {
+    let (mut tenant, plan) = (tenant(), plan());
+    tenant.lookup_by = LookupBy::Mac;
+    let facts = |subscriber, line| Facts {
+        found_by_line: line,
+        plan: Some(&plan),
+        packet: Packet {
+            calling_station_id: Some(b"02-00-00-00-00-01"),
+            ..Packet::default()
+        },
+        ..Facts::new(&tenant, subscriber, AuthMethod::Pap, NOW)
+    };
+    let none = SubscriberFacts {
+        password: PasswordFact::None,
+        ..active()
+    };
+    let unreadable = SubscriberFacts {
+        password: PasswordFact::Unreadable,
+        ..active()
+    };
+    for subscriber in [&none, &unreadable] {
+        let (_, reply) = outcome(&facts(subscriber, Some("alice"))).unwrap();
+        assert!(reply.contains(&"User-Name = alice".to_owned()), "{reply:?}");
+        assert!(outcome(&facts(subscriber, None)).is_err(), "found by name");
+    }
+    let with_password = active();
+    let (_, reply) = outcome(&facts(&with_password, None)).unwrap();
+    assert!(!reply.iter().any(|item| item.starts_with("User-Name")), "{reply:?}");
+    let suspended = SubscriberFacts {
+        status: Status::Suspended,
+        ..none
+    };
+    assert_eq!(outcome(&facts(&suspended, Some("alice"))), Err(Reason::Suspended));
+    let told = explain(&facts(&none, Some("alice")));
+    assert_eq!(told[1].saw, "alice found by Calling-Station-Id 02-00-00-00-00-01");
 }
 
 #[test]

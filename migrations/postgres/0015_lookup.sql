@@ -1,0 +1,14 @@
+-- By what a tenant finds the subscriber of a line that brings no credentials (IPoE).
+
+ALTER TABLE tenants ADD COLUMN lookup_by text NOT NULL DEFAULT 'username'
+    CHECK (lookup_by IN ('username', 'mac', 'circuit_id'));
+
+DROP TRIGGER tenants_feed_update ON tenants;
+CREATE TRIGGER tenants_feed_update AFTER UPDATE OF
+    id, name, enabled, username_case, username_realm, timezone, interim_jitter_percent, lookup_by
+    ON tenants FOR EACH ROW
+    WHEN ((NEW.id, NEW.name, NEW.enabled, NEW.username_case, NEW.username_realm, NEW.timezone,
+        NEW.interim_jitter_percent, NEW.lookup_by)
+        IS DISTINCT FROM (OLD.id, OLD.name, OLD.enabled, OLD.username_case, OLD.username_realm, OLD.timezone,
+        OLD.interim_jitter_percent, OLD.lookup_by))
+    EXECUTE FUNCTION change_feed_entity('tenant', 'id', 'id');
