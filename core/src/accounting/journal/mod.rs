@@ -59,6 +59,8 @@ pub struct JournalConfig {
     pub segment_size: u64,
     /// Bytes of records not applied yet past which appends are refused.
     pub max_size: u64,
+    /// How long a file that the disk does not give is tried again before what is missing of it counts as lost.
+    pub patience: Duration,
 }
 
 impl Default for JournalConfig {
@@ -66,6 +68,7 @@ impl Default for JournalConfig {
         Self {
             segment_size: 16 << 20,
             max_size: 4 << 30,
+            patience: Duration::from_secs(60),
         }
     }
 }
@@ -124,7 +127,7 @@ pub struct JournalStats {
     /// Since the journal was opened.
     pub appended: u64,
     pub applied: u64,
-    /// Records found to be unreadable or missing since the journal was opened.
+    /// Records found to be unreadable or missing when the journal was opened and since.
     pub lost: u64,
 }
 

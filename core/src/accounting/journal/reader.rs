@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -46,6 +47,8 @@ pub struct Reader {
     checkpoint: u64,
     checkpoint_at: Instant,
     checkpoint_failed: bool,
+    /// The segment that cannot be read, and since when.
+    failing: Option<(u64, Instant)>,
 }
 
 /// Where the next record is.
@@ -67,6 +70,7 @@ impl Reader {
             checkpoint: start,
             checkpoint_at: Instant::now(),
             checkpoint_failed: false,
+            failing: None,
         }
     }
 
@@ -96,10 +100,11 @@ impl Reader {
         state.oldest.filter(|_| state.durable.next > state.applied)
     }
 
-    /// Up to `most` records, without waiting; `None` if there are none. What cannot be read is reported and skipped.
+    /// Up to `most` records, without waiting; `None` if there are none. What is damaged is reported and skipped.
     ///
     /// # Errors
-    /// A file of the journal cannot be read. The same records are tried again by the next call.
+    /// A file of the journal cannot be read. The same records are tried again by the next call; once that has failed for as
+    /// long as [`JournalConfig::patience`](super::JournalConfig) says, what cannot be read is damage, if the file can be kept.
     pub fn read(&mut self, most: usize) -> Result<Option<Batch>, JournalError> {
         let from = self.next;
         let mut batch = Batch {
@@ -110,12 +115,22 @@ impl Reader {
         };
         while batch.records.len() < most {
             let Some(place) = self.place() else { break };
+            let (next, records, bytes, time) = (self.next, batch.records.len(), batch.bytes, batch.time);
             if let Err(error) = self.read_segment(&place, most, &mut batch) {
                 // All of it again, from the beginning of the segment: what is behind is passed over.
                 self.scan = None;
-                self.next = from;
-                return Err(error);
+                self.next = next;
+                if self.failing.is_none_or(|(first, _)| first != place.first) {
+                    self.failing = Some((place.first, Instant::now()));
+                }
+                if next == from {
+                    return Err(error);
+                }
+                batch.records.truncate(records);
+                (batch.bytes, batch.time) = (bytes, time);
+                break;
             }
+            self.failing = None;
             if place.closed && self.next == place.end {
                 self.scan = None;
             }
@@ -148,11 +163,22 @@ impl Reader {
     fn read_segment(&mut self, place: &Place, most: usize, batch: &mut Batch) -> Result<(), JournalError> {
         let directory = &self.shared.directory;
         let path = segment::path(directory, place.first);
+        let patience = self.shared.config.patience;
+        let salvage = self
+            .failing
+            .is_some_and(|(first, since)| first == place.first && since.elapsed() >= patience);
+        if salvage && !self.can_salvage(place)? {
+            self.next = place.end;
+            return Ok(());
+        }
         let scan = match &mut self.scan {
             Some(scan) if scan.first == place.first => scan,
             other => other.insert(Scan::open(directory, place.first)?),
         };
         scan.set_limit(place.limit);
+        if salvage {
+            scan.salvage();
+        }
         while batch.records.len() < most && self.next < place.end {
             let step = scan.next().map_err(|error| JournalError::io("read", &path, error))?;
             match step {
@@ -182,6 +208,7 @@ impl Reader {
                                 from: offset,
                                 to: offset + frame.len() as u64,
                                 blank: false,
+                                begun: 1,
                             });
                             let sequence = frame.sequence;
                             self.shared
@@ -204,6 +231,21 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Before what cannot be read is given up: the file is kept, for a disk that is away for a while must not cost what is on
+    /// it. Returns whether there is a file at all.
+    fn can_salvage(&self, place: &Place) -> Result<bool, JournalError> {
+        let path = segment::path(&self.shared.directory, place.first);
+        match segment::preserve(&path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.shared
+                    .report_loss(place.first, self.next..place.end, None, segment::HEADER);
+                Ok(false)
+            }
+            Err(error) => Err(JournalError::io("keep", &path, error)),
+        }
     }
 
     /// The records of a batch are where they belong and are not needed any more. Batches are given back in order.

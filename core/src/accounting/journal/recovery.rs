@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
@@ -19,11 +20,7 @@ const IN_MEMORY: [FsWord; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// Make the directory if need be, and keep other processes out of it for as long as the file is open.
 pub(super) fn lock(directory: &Path) -> Result<File, JournalError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|error| JournalError::io("make the directory", directory, error))?;
+    make(directory).map_err(|error| JournalError::io("make the directory", directory, error))?;
     let file = File::open(directory).map_err(|error| JournalError::io("open", directory, error))?;
     if fstatfs(&file).is_ok_and(|found| IN_MEMORY.contains(&found.f_type)) {
         warn!(
@@ -40,12 +37,27 @@ pub(super) fn lock(directory: &Path) -> Result<File, JournalError> {
     }
 }
 
+/// Make the directory and those above it, so that their names, too, survive a loss of power. Returns where a name is new.
+fn make(directory: &Path) -> io::Result<Vec<&Path>> {
+    let named = directory.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let parents: Vec<_> = named.filter_map(Path::parent).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    for parent in &parents {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        if let Err(error) = segment::sync_directory(parent) {
+            // One that may be entered and not read.
+            warn!("{} cannot be synchronized: {error}", parent.display());
+        }
+    }
+    Ok(parents)
+}
+
 /// How the last segment ends.
 struct Tail {
     next: u64,
     end: u64,
-    /// Something behind the end is no record.
-    torn: bool,
+    /// So many records behind the end are none any more.
+    torn: u64,
     /// Time of the first record that is not applied, if it is in this segment.
     oldest: Option<i64>,
 }
@@ -102,7 +114,7 @@ pub(super) fn recover(directory: &Path) -> Result<State, JournalError> {
         next: applied,
         offset: segment::HEADER,
     };
-    let mut oldest = None;
+    let (mut oldest, mut torn) = (None, 0);
     if let Some(last) = files.back_mut() {
         let tail = tail(directory, last.first, applied)?;
         last.end = tail.end;
@@ -111,12 +123,12 @@ pub(super) fn recover(directory: &Path) -> Result<State, JournalError> {
             next: tail.next.max(applied),
             offset: tail.end,
         };
-        oldest = tail.oldest;
+        (oldest, torn) = (tail.oldest, tail.torn);
         if tail.next == last.first || tail.next <= applied {
             let path = segment::path(directory, last.first);
             fs::remove_file(&path).map_err(|error| JournalError::io("delete", &path, error))?;
             files.pop_back();
-        } else if !tail.torn {
+        } else if torn == 0 {
             // Nothing is appended to it any more, and room kept for more would count against the journal's limit.
             let path = segment::path(directory, last.first);
             let cut = OpenOptions::new()
@@ -140,7 +152,10 @@ pub(super) fn recover(directory: &Path) -> Result<State, JournalError> {
         files,
         applied,
         oldest,
-        stats: Totals::default(),
+        stats: Totals {
+            lost: torn,
+            ..Totals::default()
+        },
         waiting: None,
         trouble: None,
         closed: false,
@@ -152,14 +167,24 @@ pub(super) fn recover(directory: &Path) -> Result<State, JournalError> {
 fn tail(directory: &Path, first: u64, applied: u64) -> Result<Tail, JournalError> {
     let path = segment::path(directory, first);
     let mut scan = Scan::open(directory, first)?;
+    let mut salvaging = false;
     let mut tail = Tail {
         next: first,
         end: segment::HEADER,
-        torn: false,
+        torn: 0,
         oldest: None,
     };
     loop {
-        let step = scan.next().map_err(|error| JournalError::io("read", &path, error))?;
+        let step = match scan.next() {
+            // What is written next does not go there, and what can be read is wanted.
+            Err(error) if !salvaging => {
+                error!("{} cannot be read as a whole: {error}", path.display());
+                scan.salvage();
+                salvaging = true;
+                continue;
+            }
+            step => step.map_err(|error| JournalError::io("read", &path, error))?,
+        };
         match step {
             Step::Frame { frame, offset, .. } => {
                 if frame.sequence >= applied {
@@ -170,19 +195,36 @@ fn tail(directory: &Path, first: u64, applied: u64) -> Result<Tail, JournalError
             }
             Step::End { skipped } => {
                 if let Some(torn) = skipped.filter(|skipped| !skipped.blank) {
-                    tail.torn = true;
+                    tail.torn = torn.begun.max(1);
                     let aside = segment::preserve(&path).map_err(|error| JournalError::io("keep", &path, error))?;
                     error!(
-                        "{}: {} bytes at the end, from offset {}, are no whole record and are cut off; \
-                         the file is kept as {}",
+                        "{}: {} bytes at the end, from offset {}, are no whole record and are cut off: {} accounting \
+                         records, of which nothing tells whether they were acknowledged; the file is kept as {}",
                         path.display(),
                         torn.to - torn.from,
                         torn.from,
+                        tail.torn,
                         aside.display()
                     );
                 }
                 return Ok(tail);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn names_that_are_new_are_synchronized() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path();
+        let directory = root.join("a/b");
+        assert_eq!(make(&directory).unwrap(), [root.join("a"), root.to_owned()]);
+        assert_eq!(make(&directory).unwrap(), [Path::new("/"); 0]);
     }
 }

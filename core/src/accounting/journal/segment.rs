@@ -18,6 +18,8 @@ pub(super) const FORMAT: u8 = 2;
 pub(super) const HEADER: u64 = 32;
 const EXTENSION: &str = "journal";
 const CHUNK: usize = 1 << 20;
+/// What a disk gives or does not give.
+const SECTOR: u64 = 4 << 10;
 
 /// `0000000000000001.journal`: the number of the first record in it.
 pub(super) fn path(directory: &Path, first: u64) -> PathBuf {
@@ -96,6 +98,8 @@ pub(super) struct Skipped {
     pub(super) to: u64,
     /// Nothing but zeros: never written to.
     pub(super) blank: bool,
+    /// How many frames begin there, as far as can be told.
+    pub(super) begun: u64,
 }
 
 /// What comes next in a segment.
@@ -123,18 +127,20 @@ pub(super) struct Scan {
     base: u64,
     /// Nothing is read from here on.
     limit: u64,
+    /// What the disk does not give is damage.
+    salvage: bool,
 }
 
 impl Scan {
     /// # Errors
-    /// The file cannot be read, or another version of this program wrote it.
+    /// The file cannot be opened, or another version of this program wrote it.
     pub(super) fn open(directory: &Path, first: u64) -> Result<Self, JournalError> {
         let path = path(directory, first);
         let failed = |error: io::Error| JournalError::io("read", &path, error);
         let file = File::open(&path).map_err(failed)?;
         let mut header = [0; MAGIC.len() + 1];
-        let read = file.read_at(&mut header, 0).map_err(failed)?;
-        // A header that is damaged says nothing; the frames speak for themselves.
+        // A header that is damaged or unreadable says nothing; the frames speak for themselves.
+        let read = file.read_at(&mut header, 0).unwrap_or(0);
         if read == header.len() && header.starts_with(MAGIC) && header[MAGIC.len()] != FORMAT {
             return Err(JournalError::Foreign { path });
         }
@@ -146,7 +152,13 @@ impl Scan {
             at: 0,
             base: HEADER,
             limit,
+            salvage: false,
         })
+    }
+
+    /// From now on go around what cannot be read.
+    pub(super) fn salvage(&mut self) {
+        self.salvage = true;
     }
 
     /// Read up to here, which is further than before.
@@ -162,7 +174,7 @@ impl Scan {
     /// The next frame; bytes that are none are passed over.
     pub(super) fn next(&mut self) -> io::Result<Step<'_>> {
         let from = self.offset();
-        let mut blank = true;
+        let (mut blank, mut begun) = (true, 0);
         // Borrowing the frame out of the loop would borrow the buffer for good.
         let length = loop {
             match frame::look(&self.buffer[self.at..]) {
@@ -173,12 +185,13 @@ impl Scan {
                     }
                     if self.at == self.buffer.len() {
                         let to = self.offset();
-                        let skipped = (to > from).then_some(Skipped { from, to, blank });
+                        let skipped = (to > from).then_some(Skipped { from, to, blank, begun });
                         return Ok(Step::End { skipped });
                     }
                 }
                 Look::Bad => {}
             }
+            begun += u64::from(self.buffer[self.at..].starts_with(&MARKER));
             blank &= self.pass_over();
         };
         let offset = self.offset();
@@ -186,6 +199,7 @@ impl Scan {
             from,
             to: offset,
             blank,
+            begun,
         });
         let start = self.at;
         self.at += length;
@@ -221,8 +235,49 @@ impl Scan {
         self.at = 0;
         let size = available.min(CHUNK.max(needed) as u64) as usize;
         self.buffer.resize(size, 0);
-        self.file
-            .read_exact_at(&mut self.buffer[kept..], self.base + kept as u64)?;
+        let (wanted, offset) = (&mut self.buffer[kept..], self.base + kept as u64);
+        match self.file.read_exact_at(wanted, offset) {
+            Err(_) if self.salvage => read_around(|part, at| self.file.read_exact_at(part, at), wanted, offset),
+            outcome => outcome?,
+        }
         Ok(needed <= size)
+    }
+}
+
+/// Read sector by sector. In place of those that cannot be read come bytes that are in no way a frame.
+fn read_around(read: impl Fn(&mut [u8], u64) -> io::Result<()>, mut wanted: &mut [u8], mut offset: u64) {
+    while !wanted.is_empty() {
+        let length = wanted.len().min((SECTOR - offset % SECTOR) as usize);
+        let (part, rest) = wanted.split_at_mut(length);
+        if read(part, offset).is_err() {
+            part.fill(0xff);
+        }
+        offset += length as u64;
+        wanted = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sector_that_cannot_be_read_costs_that_sector_alone() {
+        let disk: Vec<u8> = (0..5 * SECTOR).map(|at| (at / SECTOR) as u8).collect();
+        let bad = SECTOR..2 * SECTOR;
+        let read = |part: &mut [u8], at: u64| {
+            let end = at + part.len() as u64;
+            if at < bad.end && end > bad.start {
+                return Err(io::Error::from(io::ErrorKind::Other));
+            }
+            part.copy_from_slice(&disk[at as usize..end as usize]);
+            Ok(())
+        };
+        let (from, to) = (SECTOR - 100, 3 * SECTOR + 7);
+        let mut found = vec![0; (to - from) as usize];
+        read_around(read, &mut found, from);
+        let mut expected = disk[from as usize..to as usize].to_vec();
+        expected[100..100 + SECTOR as usize].fill(0xff);
+        assert!(found == expected);
     }
 }

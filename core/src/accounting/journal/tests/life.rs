@@ -64,6 +64,7 @@ fn restarts_while_nothing_is_applied_take_no_room() {
     let roomy = JournalConfig {
         segment_size: 1 << 16,
         max_size: 1 << 18,
+        ..JournalConfig::default()
     };
     for number in 1..=20 {
         let (journal, reader) = scratch.open(roomy);
