@@ -46,6 +46,8 @@ mod quotas;
 mod restarts;
 #[path = "store/retention.rs"]
 mod retention;
+#[path = "store/rights.rs"]
+mod rights;
 #[path = "store/schema.rs"]
 mod schema;
 #[path = "store/secrets.rs"]

@@ -5,8 +5,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use crate::cmd::{
-    group, import_freeradius, key, migrate, nas, plan, retention, session, status, subscriber, tenant, usage, vendor,
-    whohad,
+    accounting, group, import_freeradius, key, migrate, nas, plan, retention, session, status, subscriber, tenant,
+    usage, vendor, whohad,
 };
 use crate::config::{Flags, Settings};
 use crate::context::Context;
@@ -35,8 +35,8 @@ struct Cli {
 enum Command {
     /// Bring the database's schema up to date, making an SQLite database that is not there yet
     Migrate,
-    /// Show the schema's version and what the database holds
-    Status,
+    /// Show the schema's version, what the database holds, and how the servers stand
+    Status(status::Args),
     /// Providers (or brands) that share the database without seeing each other
     #[command(subcommand)]
     Tenant(tenant::Command),
@@ -58,6 +58,9 @@ enum Command {
     /// Raw rows that many subscribers share, and who is a member
     #[command(subcommand)]
     Group(group::Command),
+    /// Accounting records that wait outside of the database
+    #[command(subcommand)]
+    Accounting(accounting::Command),
     /// Sessions as accounting recorded them
     #[command(subcommand)]
     Session(session::Command),
@@ -103,7 +106,8 @@ pub(crate) fn run() -> Result<()> {
 async fn dispatch(context: &Context, command: Command) -> Result<()> {
     match command {
         Command::Migrate => migrate::run(context).await,
-        Command::Status => status::run(context).await,
+        Command::Status(args) => status::run(context, args).await,
+        Command::Accounting(command) => accounting::run(context, command).await,
         Command::Tenant(command) => tenant::run(context, command).await,
         Command::Plan(command) => plan::run(context, command).await,
         Command::Nas(command) => nas::run(context, command).await,

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use isp_core::accounting::journal::JournalError;
 use isp_core::password::PasswordError;
 use isp_core::policy::vendor;
 use isp_core::secret::SecretError;
@@ -39,6 +40,10 @@ pub(crate) enum Error {
     Unreadable(u64),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("{0} record(s) are refused still, and stay in the file")]
+    StillRefused(u64),
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error(transparent)]
@@ -99,9 +104,13 @@ impl Error {
             Self::NotFound { .. } | Self::Store(StoreError::NotFound { .. } | StoreError::MissingReference { .. }) => 3,
             Self::Conflict(_) | Self::Store(StoreError::Duplicate { .. } | StoreError::InUse { .. }) => 4,
             Self::Secret(SecretError::KeyFile { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => 4,
-            Self::Refused(_) | Self::ImportRefused { .. } | Self::Store(StoreError::Refused { .. }) => 5,
+            Self::Refused(_)
+            | Self::ImportRefused { .. }
+            | Self::StillRefused(_)
+            | Self::Store(StoreError::Refused { .. }) => 5,
             Self::Unreadable(_)
             | Self::Store(_)
+            | Self::Journal(_)
             | Self::Secret(_)
             | Self::Password(_)
             | Self::File { .. }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 
 /// Fields that hold Unix seconds: people see a date.
-const TIMES: [&str; 25] = [
+const TIMES: [&str; 27] = [
     "at",
     "applied_at",
     "activation_date",
@@ -26,6 +26,8 @@ const TIMES: [&str; 25] = [
     "deleted_at",
     "oldest_change",
     "journal_oldest",
+    "oldest",
+    "refused_at",
     "reported_at",
     "started_at",
     "last_heard_at",

@@ -1,6 +1,8 @@
 //! What accounting packets and authentication outcomes say, as the database keeps it.
 
 pub mod addresses;
+#[cfg(feature = "store")]
+pub mod aside;
 pub mod device;
 pub mod journal;
 pub mod octets;

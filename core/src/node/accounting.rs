@@ -1,6 +1,7 @@
 //! When an accounting packet may be answered: once its record is in the journal, or in the database.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as blocking;
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ type Waiting = (AccountingRecord, blocking::SyncSender<Result<(), String>>);
 pub(super) struct Accounting {
     keeper: Keeper,
     stall: Stall,
+    unanswered: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,7 @@ impl Accounting {
         Self {
             keeper: Keeper::Journal(journal),
             stall: Stall::default(),
+            unanswered: Arc::default(),
         }
     }
 
@@ -67,6 +70,7 @@ impl Accounting {
         Self {
             keeper: Keeper::Database { queue, task },
             stall: Stall::default(),
+            unanswered: Arc::default(),
         }
     }
 
@@ -75,6 +79,11 @@ impl Accounting {
             Keeper::Journal(journal) => Some(journal),
             Keeper::Database { .. } => None,
         }
+    }
+
+    /// How many records were not kept so far.
+    pub(super) fn unanswered(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.unanswered)
     }
 
     /// Keep a record; returns once it is safe.
@@ -93,7 +102,11 @@ impl Accounting {
             };
             (outcome, waited)
         });
-        kept.unwrap_or(Err(AccountingError::Busy))
+        let kept = kept.unwrap_or(Err(AccountingError::Busy));
+        if kept.is_err() {
+            self.unanswered.fetch_add(1, Ordering::Relaxed);
+        }
+        kept
     }
 
     /// Write what waits; nothing is kept from here on.

@@ -2,20 +2,18 @@
 //!
 //! A batch whose end is not known is sent again: the store takes every record twice without a difference.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, block_in_place};
 use tracing::{error, info, warn};
 
 use super::link::Link;
 use crate::accounting::AccountingRecord;
+use crate::accounting::aside::{self, Refused};
 use crate::accounting::journal::{Batch, Reader};
 use crate::clock::unix_now;
 use crate::store::StoreError;
@@ -85,8 +83,6 @@ pub(super) fn spawn(runtime: &tokio::runtime::Handle, reader: Reader, link: &Arc
 enum Fault {
     /// It is away, or not as it should be.
     Database(StoreError),
-    /// It is there, and does not take them.
-    Records(StoreError),
     /// Refused ones could not be put aside.
     Aside(io::Error),
 }
@@ -94,7 +90,7 @@ enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Database(why) | Self::Records(why) => why.fmt(f),
+            Self::Database(why) => why.fmt(f),
             Self::Aside(why) => write!(f, "records it refuses cannot be put aside: {why}"),
         }
     }
@@ -176,7 +172,7 @@ impl Applier {
                     if !self.pause(&mut pause).await {
                         return false;
                     }
-                    if matches!(why, Fault::Database(_)) {
+                    if matches!(&why, Fault::Database(why) if why.is_transient()) {
                         self.at_once = (self.at_once / 2).max(LEAST);
                     }
                 }
@@ -198,86 +194,28 @@ impl Applier {
     }
 
     async fn apply(&self, records: &[AccountingRecord]) -> Result<(), Fault> {
-        match self.store(records).await {
-            Err(Fault::Records(_)) => self.isolate(records).await,
-            outcome => outcome,
-        }
-    }
-
-    async fn store(&self, records: &[AccountingRecord]) -> Result<(), Fault> {
         let store = self.link.store().await.map_err(Fault::Database)?;
-        store.record_accounting(records).await.map_err(|why| {
-            if why.is_transient() {
-                Fault::Database(why)
-            } else {
-                Fault::Records(why)
-            }
-        })
-    }
-
-    /// Find the records that the database refuses, by halves, put them aside, and store the others.
-    ///
-    /// A record goes only where the error says that it is about what the record holds. That others go in proves nothing: one
-    /// that changes nothing is taken by a database that cannot write.
-    async fn isolate(&self, records: &[AccountingRecord]) -> Result<(), Fault> {
-        let mut refused = Vec::new();
-        let mut left = vec![records];
-        while let Some(part) = left.pop() {
-            match (self.store(part).await, part) {
-                (Ok(()), _) => {}
-                (Err(Fault::Records(why)), [record]) if blames(&why) => refused.push((record, why)),
-                (Err(Fault::Records(why)), [_]) => return Err(Fault::Records(why)),
-                (Err(Fault::Records(_)), _) => {
-                    let (first, second) = part.split_at(part.len() / 2);
-                    left.extend([second, first]);
-                }
-                (Err(away), _) => return Err(away),
-            }
-        }
+        let refused = store.sift_accounting(records).await.map_err(Fault::Database)?;
         block_in_place(|| self.put_aside(&refused)).map_err(Fault::Aside)
     }
 
     fn put_aside(&self, refused: &[(&AccountingRecord, StoreError)]) -> io::Result<()> {
         let Some((_, why)) = refused.first() else { return Ok(()) };
-        let mut lines = Vec::new();
-        for (record, why) in refused {
-            let line = Refused {
+        let lines: Vec<_> = refused
+            .iter()
+            .map(|(record, why)| Refused {
                 refused_at: unix_now(),
                 error: why.to_string(),
-                record,
-            };
-            serde_json::to_writer(&mut lines, &line)?;
-            lines.push(b'\n');
-        }
-        let mut file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&self.refused)?;
-        file.write_all(&lines)?;
-        file.sync_all()?;
+                record: (*record).clone(),
+            })
+            .collect();
+        aside::append(&self.refused, &lines)?;
         error!(
-            "the database refuses {} accounting records, which are kept in {}; the first one: {why}",
+            "the database refuses {} accounting records, which are kept in {} (ispctl accounting retry hands them on again); \
+             the first one: {why}",
             refused.len(),
             self.refused.display()
         );
         Ok(())
     }
-}
-
-/// A line of the file of refused records.
-#[derive(Serialize)]
-struct Refused<'a> {
-    /// Unix seconds.
-    refused_at: i64,
-    error: String,
-    record: &'a AccountingRecord,
-}
-
-/// Does the error say that it is about what the record holds?
-const fn blames(why: &StoreError) -> bool {
-    matches!(
-        why,
-        StoreError::Refused { .. } | StoreError::Duplicate { .. } | StoreError::MissingReference { .. }
-    )
 }

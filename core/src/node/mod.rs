@@ -33,6 +33,7 @@ pub use client::Client;
 pub use config::{AccountingMode, ConfigFault, NodeConfig};
 
 use crate::accounting::addresses::Addresses;
+use crate::accounting::aside;
 use crate::accounting::journal::JournalError;
 use crate::accounting::{AccountingRecord, PostAuthRecord};
 use crate::dictionary::Dictionary;
@@ -195,17 +196,16 @@ impl Node {
         }
         let follower = follower.spawn(runtime.handle());
         let outcomes = Outcomes::spawn(runtime.handle(), &config, &link);
+        let refused = config.journal.join(aside::NAME);
         let (accounting, applier) = match journal {
             Some((journal, reader)) => {
-                let refused = config.journal.join("refused.jsonl");
-                let applier = applier::spawn(runtime.handle(), reader, &link, refused);
+                let applier = applier::spawn(runtime.handle(), reader, &link, refused.clone());
                 (Accounting::in_journal(Arc::new(journal)), Some(applier))
             }
             None => {
                 // What was acknowledged while records went to the journal is still owed to the database.
-                let refused = config.journal.join("refused.jsonl");
-                let applier =
-                    journal::leftover(&config).map(|reader| applier::spawn(runtime.handle(), reader, &link, refused));
+                let applier = journal::leftover(&config)
+                    .map(|reader| applier::spawn(runtime.handle(), reader, &link, refused.clone()));
                 (Accounting::in_database(runtime.handle(), &link), applier)
             }
         };
@@ -219,7 +219,7 @@ impl Node {
             &addresses,
             accounting.journal(),
         );
-        let reporter = report::spawn(runtime.handle(), &config, &link, &state, accounting.journal());
+        let reporter = report::spawn(runtime.handle(), &config, &link, &state, &accounting, refused);
         Ok(Self {
             verified: VerifyCache::new(config.verify_cache)?,
             config,

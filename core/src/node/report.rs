@@ -1,15 +1,19 @@
 //! How the node stands, told to the log while there is a backlog and to the database for `ispctl status`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, block_in_place};
 use tracing::{debug, error, info, warn};
 
 use super::NodeConfig;
+use super::accounting::Accounting;
 use super::link::Link;
 use super::state::State;
+use crate::accounting::aside::Count;
 use crate::accounting::journal::{Journal, JournalStats};
 use crate::clock::unix_now;
 use crate::store::NodeReport;
@@ -41,6 +45,8 @@ struct Reporter {
     link: Arc<Link>,
     state: Arc<State>,
     journal: Option<Arc<Journal>>,
+    unanswered: Arc<AtomicU64>,
+    aside: Count,
     node_id: String,
     host: String,
     since: Instant,
@@ -54,14 +60,18 @@ pub(super) fn spawn(
     config: &NodeConfig,
     link: &Arc<Link>,
     state: &Arc<State>,
-    journal: Option<&Arc<Journal>>,
+    accounting: &Accounting,
+    refused: PathBuf,
 ) -> Handle {
+    let journal = accounting.journal();
     let (stop, mut stopping) = watch::channel(false);
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut reporter = Reporter {
         link: Arc::clone(link),
         state: Arc::clone(state),
         journal: journal.cloned(),
+        unanswered: accounting.unanswered(),
+        aside: Count::new(refused),
         // What no two nodes of a machine share.
         node_id: match (journal, &config.snapshot_file) {
             (Some(_), _) => format!("{host}:{}", config.journal.display()),
@@ -109,6 +119,9 @@ impl Reporter {
             applied_per_second: applied,
             snapshot_age: status.age.as_secs(),
             subscribers: status.subscribers as u64,
+            records_lost: stats.lost,
+            records_unanswered: self.unanswered.load(Ordering::Relaxed),
+            records_aside: block_in_place(|| self.aside.get()),
             stopped: last,
         };
         // Who needs the database says that it is away.

@@ -62,19 +62,19 @@ statements! {
     PLACES {
         sqlite: concat!("WITH applied AS (SELECT (", applied_until!(sqlite: "$2", "$3"), ") AS until)
             SELECT until, callingstationid, nasipaddress, nullif(nasportid, ''),
-                unixepoch(coalesce(heard_at, acctupdatetime)) AS heard, coalesce(acctinterval, 0)
+                unixepoch(coalesce(heard_at, acctupdatetime, acctstarttime, created_at)) AS heard, coalesce(acctinterval, 0)
             FROM radacct, applied
             WHERE subscriber_id = $1 AND acctstoptime IS NULL
-                AND coalesce(heard_at, acctupdatetime) >= datetime(until - $3, 'unixepoch')
+                AND coalesce(heard_at, acctupdatetime, acctstarttime, created_at) >= datetime(until - $3, 'unixepoch')
             UNION ALL
             SELECT until, station, nas, port, unixepoch(made_at), NULL FROM session_claims, applied
             WHERE subscriber_id = $1 AND unixepoch(expires_at) >= until"),
         postgres: concat!("WITH applied AS (SELECT (", applied_until!(postgres: "$2", "$3"), ") AS until)
             SELECT until, callingstationid, host(nasipaddress), nullif(nasportid, ''),
-                extract(epoch FROM coalesce(heard_at, acctupdatetime))::bigint AS heard, coalesce(acctinterval, 0)::bigint
+                extract(epoch FROM coalesce(heard_at, acctupdatetime, acctstarttime, created_at))::bigint AS heard, coalesce(acctinterval, 0)::bigint
             FROM radacct, applied
             WHERE subscriber_id = $1 AND acctstoptime IS NULL
-                AND coalesce(heard_at, acctupdatetime) >= to_timestamp(until - $3::bigint)
+                AND coalesce(heard_at, acctupdatetime, acctstarttime, created_at) >= to_timestamp(until - $3::bigint)
             UNION ALL
             SELECT until, station, nas, port, extract(epoch FROM made_at)::bigint, NULL::bigint FROM session_claims, applied
             WHERE subscriber_id = $1 AND expires_at >= to_timestamp(until)"),
@@ -108,18 +108,18 @@ statements! {
     }
     OPEN_SINCE {
         sqlite: "SELECT tenant_id, subscriber_id, acctuniqueid, callingstationid, nasipaddress, nasportid,
-                unixepoch(coalesce(acctstarttime, acctupdatetime)), unixepoch(coalesce(heard_at, acctupdatetime)),
+                unixepoch(coalesce(acctstarttime, acctupdatetime, created_at)), unixepoch(coalesce(heard_at, acctupdatetime, acctstarttime, created_at)),
                 acctinterval, username, framedipaddress
             FROM radacct
             WHERE acctstoptime IS NULL AND subscriber_id IS NOT NULL
-                AND coalesce(heard_at, acctupdatetime) >= datetime($1, 'unixepoch')",
+                AND coalesce(heard_at, acctupdatetime, acctstarttime, created_at) >= datetime($1, 'unixepoch')",
         postgres: "SELECT tenant_id, subscriber_id, acctuniqueid, callingstationid, host(nasipaddress), nasportid,
-                extract(epoch FROM coalesce(acctstarttime, acctupdatetime))::bigint,
-                extract(epoch FROM coalesce(heard_at, acctupdatetime))::bigint, acctinterval, username,
+                extract(epoch FROM coalesce(acctstarttime, acctupdatetime, created_at))::bigint,
+                extract(epoch FROM coalesce(heard_at, acctupdatetime, acctstarttime, created_at))::bigint, acctinterval, username,
                 host(framedipaddress)
             FROM radacct
             WHERE acctstoptime IS NULL AND subscriber_id IS NOT NULL
-                AND coalesce(heard_at, acctupdatetime) >= to_timestamp($1)",
+                AND coalesce(heard_at, acctupdatetime, acctstarttime, created_at) >= to_timestamp($1)",
     }
 }
 

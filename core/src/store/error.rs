@@ -163,7 +163,7 @@ fn is_outage(code: &str) -> bool {
 
 /// PostgreSQL names the constraint, SQLite lists the columns.
 fn unique_key(fault: &dyn DatabaseError) -> &'static str {
-    const KEYS: [(&str, &str, &str); 9] = [
+    const KEYS: [(&str, &str, &str); 10] = [
         ("tenants_name_key", "tenants.name", "tenant name"),
         (
             "radius_bandwidth_profiles_name_key",
@@ -185,6 +185,11 @@ fn unique_key(fault: &dyn DatabaseError) -> &'static str {
             "plan_quotas_key",
             "index 'plan_quotas_key'",
             "quota of this metric and period",
+        ),
+        (
+            "plan_quota_tiers_pkey",
+            "plan_quota_tiers.quota_id, plan_quota_tiers.threshold",
+            "threshold of a tier",
         ),
         ("subscribers_pkey", "subscribers.id", "subscriber id"),
         ("tenants_pkey", "tenants.id", "tenant id"),

@@ -73,7 +73,7 @@ pub use error::StoreError;
 pub use feed::ChangeFeed;
 pub use import::{ImportError, SubscriberImport};
 pub use import_rows::{Membership, RawRow, RawTable};
-pub use nodes::{NodeReport, NodeStatus};
+pub use nodes::{NodeReport, NodeState, NodeStatus};
 pub use overview::Overview;
 pub use quotas::{Held, QuotaState, Standing};
 pub use retention::{AccountingMonth, AgedTable};

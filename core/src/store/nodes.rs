@@ -25,6 +25,12 @@ pub struct NodeReport {
     pub snapshot_age: u64,
     /// In its snapshot.
     pub subscribers: u64,
+    /// Acknowledged records that turned out unreadable in its journal, since it started.
+    pub records_lost: u64,
+    /// Accounting packets that got no answer since it started, as their records could not be kept.
+    pub records_unanswered: u64,
+    /// Records that the database refused and that still lie beside the journal.
+    pub records_aside: u64,
     /// It has ended since, as it should.
     pub stopped: bool,
 }
@@ -32,10 +38,35 @@ pub struct NodeReport {
 /// A node's last report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeStatus {
+    pub state: NodeState,
     #[serde(flatten)]
     pub report: NodeReport,
     /// Unix seconds, by the database's clock.
     pub reported_at: i64,
+}
+
+/// What the time of its last report tells of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    Running,
+    /// It ended as it should.
+    Stopped,
+    /// It missed two reports: it is away, or does not reach the database.
+    Silent,
+    /// For a day: nothing waits for it any more.
+    Gone,
+}
+
+impl NodeState {
+    const fn of(stopped: bool, age: i64) -> Self {
+        match age {
+            _ if stopped => Self::Stopped,
+            ..=30 => Self::Running,
+            31..=86_400 => Self::Silent,
+            _ => Self::Gone,
+        }
+    }
 }
 
 /// How far the records of all nodes are known to be applied: `$now`, unless some wait in a journal, or a node has missed two
@@ -78,50 +109,64 @@ pub(super) use applied_until;
 statements! {
     REPORT {
         sqlite: "INSERT INTO node_status (node_id, host, version, journal_records, journal_bytes, journal_oldest,
-                applied_total, applied_per_second, snapshot_age, subscribers, stopped, reported_at)
-            VALUES ($1, $2, $3, $4, $5, datetime($6, 'unixepoch'), $7, $8, $9, $10, $11, datetime('now'))
+                applied_total, applied_per_second, snapshot_age, subscribers, records_lost, records_unanswered,
+                records_aside, stopped, reported_at)
+            VALUES ($1, $2, $3, $4, $5, datetime($6, 'unixepoch'), $7, $8, $9, $10, $11, $12, $13, $14, datetime('now'))
             ON CONFLICT (node_id) DO UPDATE SET host = excluded.host, version = excluded.version,
                 journal_records = excluded.journal_records, journal_bytes = excluded.journal_bytes,
                 journal_oldest = excluded.journal_oldest, applied_total = excluded.applied_total,
                 applied_per_second = excluded.applied_per_second, snapshot_age = excluded.snapshot_age,
-                subscribers = excluded.subscribers, stopped = excluded.stopped, reported_at = excluded.reported_at",
+                subscribers = excluded.subscribers, records_lost = excluded.records_lost,
+                records_unanswered = excluded.records_unanswered, records_aside = excluded.records_aside,
+                stopped = excluded.stopped, reported_at = excluded.reported_at",
         postgres: "INSERT INTO node_status (node_id, host, version, journal_records, journal_bytes, journal_oldest,
-                applied_total, applied_per_second, snapshot_age, subscribers, stopped, reported_at)
-            VALUES ($1, $2, $3, $4, $5, to_timestamp($6), $7, $8, $9, $10, $11, now())
+                applied_total, applied_per_second, snapshot_age, subscribers, records_lost, records_unanswered,
+                records_aside, stopped, reported_at)
+            VALUES ($1, $2, $3, $4, $5, to_timestamp($6), $7, $8, $9, $10, $11, $12, $13, $14, now())
             ON CONFLICT (node_id) DO UPDATE SET host = excluded.host, version = excluded.version,
                 journal_records = excluded.journal_records, journal_bytes = excluded.journal_bytes,
                 journal_oldest = excluded.journal_oldest, applied_total = excluded.applied_total,
                 applied_per_second = excluded.applied_per_second, snapshot_age = excluded.snapshot_age,
-                subscribers = excluded.subscribers, stopped = excluded.stopped, reported_at = excluded.reported_at",
+                subscribers = excluded.subscribers, records_lost = excluded.records_lost,
+                records_unanswered = excluded.records_unanswered, records_aside = excluded.records_aside,
+                stopped = excluded.stopped, reported_at = excluded.reported_at",
     }
     LIST {
         sqlite: "SELECT node_id, host, version, journal_records, journal_bytes, unixepoch(journal_oldest),
-                applied_total, applied_per_second, snapshot_age, subscribers, stopped, unixepoch(reported_at)
+                applied_total, applied_per_second, snapshot_age, subscribers, records_lost, records_unanswered,
+                records_aside, stopped, unixepoch(reported_at), unixepoch('now') - unixepoch(reported_at)
             FROM node_status ORDER BY node_id",
         postgres: "SELECT node_id, host, version, journal_records, journal_bytes,
                 extract(epoch FROM journal_oldest)::bigint, applied_total, applied_per_second, snapshot_age,
-                subscribers, stopped, extract(epoch FROM reported_at)::bigint
+                subscribers, records_lost, records_unanswered, records_aside, stopped,
+                extract(epoch FROM reported_at)::bigint, extract(epoch FROM now() - reported_at)::bigint
             FROM node_status ORDER BY node_id COLLATE \"C\"",
     }
 }
 
 fn node(row: &Row) -> std::result::Result<NodeStatus, sqlx::Error> {
     let mut columns = Columns::of(row);
+    let report = NodeReport {
+        node_id: columns.text()?,
+        host: columns.text()?,
+        version: columns.text()?,
+        journal_records: columns.number()?,
+        journal_bytes: columns.number()?,
+        journal_oldest: columns.opt_number()?,
+        applied_total: columns.number()?,
+        applied_per_second: columns.number()?,
+        snapshot_age: columns.number()?,
+        subscribers: columns.number()?,
+        records_lost: columns.number()?,
+        records_unanswered: columns.number()?,
+        records_aside: columns.number()?,
+        stopped: columns.flag()?,
+    };
+    let (reported_at, age) = (columns.number()?, columns.number()?);
     Ok(NodeStatus {
-        report: NodeReport {
-            node_id: columns.text()?,
-            host: columns.text()?,
-            version: columns.text()?,
-            journal_records: columns.number()?,
-            journal_bytes: columns.number()?,
-            journal_oldest: columns.opt_number()?,
-            applied_total: columns.number()?,
-            applied_per_second: columns.number()?,
-            snapshot_age: columns.number()?,
-            subscribers: columns.number()?,
-            stopped: columns.flag()?,
-        },
-        reported_at: columns.number()?,
+        state: NodeState::of(report.stopped, age),
+        report,
+        reported_at,
     })
 }
 
@@ -144,6 +189,9 @@ impl Store {
             report.applied_per_second,
             report.snapshot_age,
             report.subscribers,
+            report.records_lost,
+            report.records_unanswered,
+            report.records_aside,
             report.stopped,
         ];
         connection

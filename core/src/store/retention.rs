@@ -24,6 +24,8 @@ pub enum AgedTable {
     UsageHourly,
     /// `radpostauth`, by its date.
     PostAuth,
+    /// `node_status`, by the last report.
+    Nodes,
 }
 
 /// How many rows go at once.
@@ -86,6 +88,16 @@ statements! {
         postgres: "DELETE FROM radpostauth WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM radpostauth WHERE authdate < to_timestamp($1) LIMIT $2))",
     }
+    COUNT_NODES {
+        sqlite: "SELECT count(*) FROM node_status WHERE reported_at < datetime($1, 'unixepoch')",
+        postgres: "SELECT count(*) FROM node_status WHERE reported_at < to_timestamp($1)",
+    }
+    DELETE_NODES {
+        sqlite: "DELETE FROM node_status WHERE node_id IN (
+            SELECT node_id FROM node_status WHERE reported_at < datetime($1, 'unixepoch') LIMIT $2)",
+        postgres: "DELETE FROM node_status WHERE node_id IN (
+            SELECT node_id FROM node_status WHERE reported_at < to_timestamp($1) LIMIT $2)",
+    }
 }
 
 /// A month that is over, and its table (quoted where need be) if it has one of its own.
@@ -111,6 +123,7 @@ impl AgedTable {
         match self {
             Self::UsageHourly => "usage_hourly",
             Self::PostAuth => "radpostauth",
+            Self::Nodes => "node_status",
         }
     }
 }
@@ -182,6 +195,7 @@ impl Store {
         let statement = match table {
             AgedTable::UsageHourly => COUNT_HOURLY,
             AgedTable::PostAuth => COUNT_POSTAUTH,
+            AgedTable::Nodes => COUNT_NODES,
         };
         let mut tx = self.begin_snapshot().await.attempt(attempt)?;
         let row = tx.link().one(statement, params![keep_from]).await.attempt(attempt)?;
@@ -197,6 +211,7 @@ impl Store {
         let statement = match table {
             AgedTable::UsageHourly => DELETE_HOURLY,
             AgedTable::PostAuth => DELETE_POSTAUTH,
+            AgedTable::Nodes => DELETE_NODES,
         };
         self.delete_in_batches(statement, &[keep_from]).await.attempt(attempt)
     }

@@ -35,6 +35,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0013_groups",
     "0014_nas_clients",
     "0015_lookup",
+    "0016_node_counts",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -54,6 +55,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0013_groups",
     "0014_nas_clients",
     "0015_lookup",
+    "0016_node_counts",
 );
 
 statements! {

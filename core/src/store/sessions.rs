@@ -14,6 +14,7 @@ use super::address::{SessionAddress, mac_column, overlaps, surroundings};
 use super::error::Attempt as _;
 use super::sql::{Columns, Param, Row, Sql, sql};
 use super::{Result, Store};
+use crate::accounting::silence::Silence;
 
 /// The latest second the databases' calendars know: 9999-12-31T23:59:59Z.
 const END_OF_TIME: i64 = 253_402_300_799;
@@ -82,7 +83,10 @@ pub struct SessionFilter {
     pub acct_unique_id: Option<String>,
     pub address: Option<SessionAddress>,
     pub open: bool,
-    /// Ran at some time of these Unix seconds, both ends included.
+    /// One that was closed because its NAS fell silent may have gone on: count it for as long as it was waited for, too.
+    pub presumed: bool,
+    /// Ran at some time of these Unix seconds, both ends included. A row that another program wrote without a start began
+    /// when it was last reported, or ended, or was written.
     pub period: Option<RangeInclusive<i64>>,
     /// Go on after the session with this [`Session::id`].
     pub after: Option<i64>,
@@ -128,7 +132,20 @@ macro_rules! columns {
     };
 }
 
-/// A statement for one way in. Parameters 1 to 8 are those of [`SessionFilter::params`], the way's own follow.
+/// Nobody said that it ended.
+macro_rules! fell_silent {
+    () => {
+        "stop_inferred AND acctterminatecause = 'Stale-Session'"
+    };
+}
+/// Seconds without a report after which it counted as ended, by the defaults of [`crate::accounting::silence::Silence`].
+macro_rules! patience {
+    ($min:literal, $max:literal) => {
+        concat!("(3 * ", $max, "(600, ", $min, "(coalesce(acctinterval, 0), 21600)))")
+    };
+}
+
+/// A statement for one way in. Parameters 1 to 9 are those of [`SessionFilter::params`], the way's own follow.
 macro_rules! sessions {
     (sqlite: $sqlite:expr, postgres: $postgres:expr $(,)?) => {
         sessions!(sqlite: $sqlite, limit: "coalesce($8, -1)", postgres: $postgres)
@@ -140,8 +157,11 @@ macro_rules! sessions {
                 "FROM (SELECT * FROM radacct WHERE ", $sqlite, "
                     AND ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR nasipaddress = $2)
                     AND ($3 IS NULL OR username = $3) AND ($4 IS NULL OR subscriber_id = $4)
-                    AND acctstarttime <= datetime($6, 'unixepoch')
-                    AND (acctstoptime IS NULL OR acctstoptime >= datetime($5, 'unixepoch'))
+                    AND coalesce(acctstarttime, acctupdatetime, acctstoptime, created_at) <= datetime($6, 'unixepoch')
+                    AND (acctstoptime IS NULL OR acctstoptime >= datetime($5, 'unixepoch')
+                        OR acctstoptime >= datetime($9, 'unixepoch') AND ", fell_silent!(), "
+                            AND datetime(acctstoptime, '+' || ", patience!("min", "max"), " || ' seconds')
+                                >= datetime($5, 'unixepoch'))
                     AND ($7 IS NULL OR radacctid < $7)
                 ORDER BY radacctid DESC LIMIT ", $limit, ") a
                 LEFT JOIN subscribers s ON s.id = a.subscriber_id ORDER BY a.radacctid DESC"
@@ -151,8 +171,11 @@ macro_rules! sessions {
                 "FROM (SELECT * FROM radacct WHERE ", $postgres, "
                     AND ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR nasipaddress = $2::inet)
                     AND ($3::text IS NULL OR username = $3) AND ($4::text IS NULL OR subscriber_id = $4)
-                    AND acctstarttime <= to_timestamp($6)
-                    AND (acctstoptime IS NULL OR acctstoptime >= to_timestamp($5))
+                    AND coalesce(acctstarttime, acctupdatetime, acctstoptime, created_at) <= to_timestamp($6)
+                    AND (acctstoptime IS NULL OR acctstoptime >= to_timestamp($9))
+                    AND (acctstoptime IS NULL OR acctstoptime >= to_timestamp($5) OR ", fell_silent!(), "
+                        AND acctstoptime + ", patience!("least", "greatest"), " * interval '1 second'
+                            >= to_timestamp($5))
                     AND ($7::bigint IS NULL OR radacctid < $7)
                 ORDER BY radacctid DESC LIMIT $8) a
                 LEFT JOIN subscribers s ON s.id = a.subscriber_id ORDER BY a.radacctid DESC"
@@ -161,13 +184,13 @@ macro_rules! sessions {
     };
 }
 
-/// What is inside the network of $9. PostgreSQL sorts a network before its parts; SQLite has texts, with others in
+/// What is inside the network of $10. PostgreSQL sorts a network before its parts; SQLite has texts, with others in
 /// between.
 macro_rules! postgres_inside {
     ($column:literal) => {
         concat!(
             $column,
-            " BETWEEN ($9::json ->> 'first')::inet AND ($9::json ->> 'last')::inet"
+            " BETWEEN ($10::json ->> 'first')::inet AND ($10::json ->> 'last')::inet"
         )
     };
 }
@@ -176,25 +199,25 @@ macro_rules! sqlite_inside {
         concat!(
             "SELECT radacctid FROM radacct WHERE ",
             $column,
-            " >= $9 ->> 'start' AND ",
+            " >= $10 ->> 'start' AND ",
             $column,
-            " < $9 ->> 'end'"
+            " < $10 ->> 'end'"
         )
     };
 }
-/// Prefixes that hold the network of $9. To the planner the list is one value: its members would cost it more time than
+/// Prefixes that hold the network of $10. To the planner the list is one value: its members would cost it more time than
 /// looking them up takes.
 macro_rules! postgres_around {
     () => {
-        "framedipv6prefix = ANY (ARRAY(SELECT json_array_elements_text($9::json -> 'around'))::inet[])
-                OR delegatedipv6prefix = ANY (ARRAY(SELECT json_array_elements_text($9::json -> 'around'))::inet[])"
+        "framedipv6prefix = ANY (ARRAY(SELECT json_array_elements_text($10::json -> 'around'))::inet[])
+                OR delegatedipv6prefix = ANY (ARRAY(SELECT json_array_elements_text($10::json -> 'around'))::inet[])"
     };
 }
 macro_rules! sqlite_around {
     () => {
-        "SELECT radacctid FROM radacct WHERE framedipv6prefix IN (SELECT value FROM json_each($9, '$.around'))
+        "SELECT radacctid FROM radacct WHERE framedipv6prefix IN (SELECT value FROM json_each($10, '$.around'))
                 UNION ALL
-                SELECT radacctid FROM radacct WHERE delegatedipv6prefix IN (SELECT value FROM json_each($9, '$.around'))"
+                SELECT radacctid FROM radacct WHERE delegatedipv6prefix IN (SELECT value FROM json_each($10, '$.around'))"
     };
 }
 
@@ -217,17 +240,17 @@ macro_rules! ways {
 
 ways! {
     ALL { sqlite: "true", postgres: "true" }
-    ID { sqlite: "radacctid = $9", postgres: "radacctid = $9" }
-    UNIQUE_ID { sqlite: "acctuniqueid = $9", postgres: "acctuniqueid = $9" }
-    USERNAME { sqlite: "username = $9", postgres: "username = $9" }
-    SUBSCRIBER { sqlite: "subscriber_id = $9", postgres: "subscriber_id = $9" }
-    IPV4 { sqlite: "framedipaddress = $9", postgres: "framedipaddress = $9::inet" }
-    MAC { sqlite: "calling_mac = $9", postgres: "calling_mac = $9" }
-    /// $9: what [`surroundings`] gives.
+    ID { sqlite: "radacctid = $10", postgres: "radacctid = $10" }
+    UNIQUE_ID { sqlite: "acctuniqueid = $10", postgres: "acctuniqueid = $10" }
+    USERNAME { sqlite: "username = $10", postgres: "username = $10" }
+    SUBSCRIBER { sqlite: "subscriber_id = $10", postgres: "subscriber_id = $10" }
+    IPV4 { sqlite: "framedipaddress = $10", postgres: "framedipaddress = $10::inet" }
+    MAC { sqlite: "calling_mac = $10", postgres: "calling_mac = $10" }
+    /// $10: what [`surroundings`] gives.
     IPV6_ADDRESS {
-        sqlite: concat!("radacctid IN (SELECT radacctid FROM radacct WHERE framedipv6address = $9 ->> 'first'
+        sqlite: concat!("radacctid IN (SELECT radacctid FROM radacct WHERE framedipv6address = $10 ->> 'first'
                 UNION ALL ", sqlite_around!(), ")"),
-        postgres: concat!("(framedipv6address = ($9::json ->> 'first')::inet OR ", postgres_around!(), ")"),
+        postgres: concat!("(framedipv6address = ($10::json ->> 'first')::inet OR ", postgres_around!(), ")"),
     }
     /// The same. What SQLite finds by text is more than what is inside, so that the limit is not its to keep.
     IPV6_NETWORK {
@@ -327,12 +350,17 @@ impl SessionFilter {
         (sql, params)
     }
 
-    fn params(&self) -> [Param<'_>; 8] {
+    fn params(&self) -> [Param<'_>; 9] {
         let (from, to) = match &self.period {
             // No month of closed sessions reaches the end of time: none is looked at.
             _ if self.open => (END_OF_TIME, self.period.as_ref().map_or(END_OF_TIME, |p| *p.end())),
             Some(period) => (*period.start(), *period.end()),
             None => (0, END_OF_TIME),
+        };
+        let waited = if self.presumed {
+            Silence::default().longest_patience()
+        } else {
+            0
         };
         [
             Param::from(&self.tenant_id),
@@ -343,6 +371,7 @@ impl SessionFilter {
             Param::from(to.clamp(0, END_OF_TIME)),
             Param::from(self.after),
             Param::from(self.limit),
+            Param::from((from - waited).clamp(0, END_OF_TIME)),
         ]
     }
 

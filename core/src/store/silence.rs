@@ -9,17 +9,19 @@ use crate::accounting::silence::Silence;
 /// Sessions per transaction: the records of the others wait meanwhile.
 const BATCH: i64 = 2_000;
 
+/// A row of another program may lack the one time or the other: then it was last heard of when it began, or was written.
+///
 /// `$1`: how far records are applied; `$2`: seconds; `$3`: how many of them; `$4`: since when a report would have come
 /// through; `$5`: at most so many sessions.
 macro_rules! silent {
     ($epoch:literal, $close:literal, $min:literal, $max:literal) => {
         concat!(
-            "SELECT radacctid, acctupdatetime FROM radacct
+            "SELECT radacctid, coalesce(acctupdatetime, acctstarttime, created_at) AS last FROM radacct
             WHERE acctstoptime IS NULL AND ",
             $max,
             "(",
             $epoch,
-            "coalesce(heard_at, acctupdatetime)",
+            "coalesce(heard_at, acctupdatetime, acctstarttime, created_at)",
             $close,
             ", $4) < $1 - $3 * ",
             $max,
@@ -40,15 +42,15 @@ statements! {
     /// A session ends in the month it was last heard of.
     MAKE_MONTHS {
         postgres: concat!("SELECT count(radacct_create_month(month)) FROM (
-            SELECT DISTINCT date_trunc('month', acctupdatetime AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS month
+            SELECT DISTINCT date_trunc('month', last AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS month
             FROM (", silent!("extract(epoch FROM ", ")::bigint", "least", "greatest"), ") AS silent) AS months"),
     }
     CLOSE {
         sqlite: concat!("UPDATE radacct
-            SET acctstoptime = acctupdatetime, acctterminatecause = 'Stale-Session', stop_inferred = 1
+            SET acctstoptime = coalesce(acctupdatetime, acctstarttime, created_at), acctterminatecause = 'Stale-Session', stop_inferred = 1
             WHERE radacctid IN (SELECT radacctid FROM (", silent!("unixepoch(", ")", "min", "max"), "))"),
         postgres: concat!("UPDATE radacct
-            SET acctstoptime = acctupdatetime, acctterminatecause = 'Stale-Session', stop_inferred = true
+            SET acctstoptime = coalesce(acctupdatetime, acctstarttime, created_at), acctterminatecause = 'Stale-Session', stop_inferred = true
             WHERE acctstoptime IS NULL
                 AND radacctid IN (SELECT radacctid FROM (",
                 silent!("extract(epoch FROM ", ")::bigint", "least", "greatest"), ") AS silent)"),

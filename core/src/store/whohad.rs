@@ -14,7 +14,8 @@ use super::{Result, Store};
 pub enum Certainty {
     /// The NAS spoke of the session at or after the beginning of the period, or told when it stopped.
     Reported,
-    /// The NAS was last heard of it before: the session was open then, and nothing says when it ended.
+    /// The NAS was last heard of it before, and nothing says when the session ended: it was open at that time, or was closed
+    /// later because the NAS stayed silent.
     Presumed,
 }
 
@@ -48,6 +49,7 @@ impl Store {
             tenant_id: tenant_id.map(str::to_owned),
             address: Some(address),
             period: Some(period),
+            presumed: true,
             limit,
             ..SessionFilter::default()
         };

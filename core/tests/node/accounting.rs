@@ -154,6 +154,11 @@ fn a_record_the_database_refuses_is_put_aside_alone(runtime: &Runtime, database:
     );
     assert!(lines[0]["error"].as_str().unwrap().contains("not this one"), "{aside}");
     node.shutdown(PROMISE);
+    let told = &runtime.block_on(store.nodes()).unwrap()[0].report;
+    assert_eq!(
+        (told.records_aside, told.records_lost, told.records_unanswered),
+        (2, 0, 0)
+    );
 }
 
 /// A standby, or a file that belongs to another user. A record that changes nothing goes in all the same, and proves nothing.

@@ -22,7 +22,7 @@ on_both_databases!(
 );
 
 /// A moment to count from.
-const T: i64 = 1_700_000_000;
+pub(crate) const T: i64 = 1_700_000_000;
 
 pub(crate) fn record(status: AcctStatusType, unique: &str, at: i64) -> AccountingRecord {
     AccountingRecord {
@@ -403,7 +403,7 @@ async fn a_refused_batch_leaves_nothing(db: &Database) {
     assert_eq!(db.query("SELECT username FROM radacct").await.len(), 0);
 }
 
-fn post_auth(user_name: &str) -> PostAuthRecord {
+pub(crate) fn post_auth(user_name: &str) -> PostAuthRecord {
     PostAuthRecord {
         tenant_id: Some("t1".to_owned()),
         subscriber_id: Some("ada".to_owned()),

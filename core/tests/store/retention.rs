@@ -4,6 +4,7 @@ use isp_core::store::{AccountingMonth, AgedTable};
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
+use crate::accounting::stop;
 use crate::harness::Database;
 use crate::sessions::{T, at, put};
 
@@ -139,13 +140,19 @@ async fn accounting_does_not_wait_behind_upkeep(db: &Database) {
     }
     let mut reader = PgConnection::connect(&db.url).await.unwrap();
     reader.execute("BEGIN; SELECT 1 FROM radacct LIMIT 1").await.unwrap();
+    let ended = stop("1", -2_000 * DAY, 60, 1, 1);
     for error in [
         db.store.radacct_upkeep(T + 999 * DAY).await.unwrap_err(),
         db.store.radacct_retain(T).await.unwrap_err(),
+        db.store
+            .record_accounting(std::slice::from_ref(&ended))
+            .await
+            .unwrap_err(),
     ] {
         assert!(error.is_transient(), "{error:?}");
     }
     reader.execute("COMMIT").await.unwrap();
     assert_eq!(db.store.radacct_retain(T).await.unwrap().len(), 1);
     assert_eq!(db.store.radacct_upkeep(T + 999 * DAY).await.unwrap().len(), 3);
+    db.store.record_accounting(&[ended]).await.unwrap();
 }

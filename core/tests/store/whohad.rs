@@ -3,8 +3,11 @@
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use isp_core::store::Certainty;
+use isp_core::accounting::silence::Silence;
+use isp_core::accounting::{AccountingRecord, AcctStatusType};
+use isp_core::store::{Certainty, SessionFilter};
 
+use crate::accounting::{prepare, record};
 use crate::harness::Database;
 use crate::sessions::{T, at, put};
 
@@ -15,6 +18,8 @@ on_both_databases!(
     odd_texts_of_addresses_are_found,
     certainty_ends_with_the_last_word,
     months_and_open_sessions_are_searched,
+    a_session_closed_for_silence_may_have_gone_on,
+    a_row_without_times_is_found,
 );
 
 async fn holders(db: &Database, address: &str, from: i64, to: i64) -> Vec<i64> {
@@ -214,4 +219,58 @@ async fn months_and_open_sessions_are_searched(db: &Database) {
         assert_eq!(holders(db, address, T + 1, T + 1).await, [8]);
         assert_eq!(holders(db, address, T - MONTH * 3, T).await, [1, 2, 3, 8, 7]);
     }
+}
+
+async fn a_session_closed_for_silence_may_have_gone_on(db: &Database) {
+    let silence = Silence::default();
+    let report = |status, event_time: i64| AccountingRecord {
+        framed_ip_address: Some("10.0.0.1".parse().unwrap()),
+        event_time,
+        received: event_time,
+        session_time: Some(u32::try_from(event_time - T).unwrap()),
+        ..record(status, "1", 0)
+    };
+    prepare(db).await;
+    let write = async |record| db.store.record_accounting(&[record]).await.unwrap();
+    let ask = async |moment: i64| {
+        let address = "10.0.0.1".parse().unwrap();
+        let holders = db.store.whohad(None, address, moment..=moment, None).await.unwrap();
+        let told = holders
+            .iter()
+            .map(|holder| (holder.certainty, holder.session.stopped_at));
+        told.collect::<Vec<_>>()
+    };
+    write(report(AcctStatusType::Start, T)).await;
+    write(report(AcctStatusType::InterimUpdate, T + 300)).await;
+    assert_eq!(db.store.close_silent(&silence, T, T + 5_000).await.unwrap(), 1);
+    assert_eq!(ask(T + 300).await, [(Certainty::Reported, Some(T + 300))]);
+    // It was waited for, and may have been alive.
+    assert_eq!(ask(T + 2_100).await, [(Certainty::Presumed, Some(T + 300))]);
+    assert_eq!(ask(T + 2_101).await, []);
+    write(report(AcctStatusType::InterimUpdate, T + 7_200)).await;
+    assert_eq!(ask(T + 2_101).await, [(Certainty::Reported, None)], "it was alive");
+    assert_eq!(ask(T - 1).await, []);
+    write(report(AcctStatusType::Stop, T + 7_300)).await;
+    assert_eq!(ask(T + 7_300).await, [(Certainty::Reported, Some(T + 7_300))]);
+    assert_eq!(ask(T + 7_301).await, [], "a Stop is no silence");
+}
+
+/// Another program may leave out when a session began, or when it was last heard of.
+async fn a_row_without_times_is_found(db: &Database) {
+    let address = ("framedipaddress", "'10.0.0.1'");
+    let (no_start, no_update) = (("acctstarttime", "NULL"), ("acctupdatetime", "NULL"));
+    let written = at(db, T + 200);
+    let created = ("created_at", written.as_str());
+    put(db, 1, T, Some(T + 100), &[address, no_start]).await;
+    put(db, 2, T, None, &[address, no_start, no_update, created]).await;
+    assert_eq!(holders(db, "10.0.0.1", T + 50, T + 50).await, [1]);
+    assert_eq!(holders(db, "10.0.0.1", T + 199, T + 199).await, [0; 0]);
+    assert_eq!(holders(db, "10.0.0.1", T + 200, T + 200).await, [2]);
+    let listed = db.store.session_list(&SessionFilter::default()).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    let silence = Silence::default();
+    assert_eq!(db.store.close_silent(&silence, T, T + 2_000).await.unwrap(), 0);
+    assert_eq!(db.store.close_silent(&silence, T, T + 2_001).await.unwrap(), 1);
+    let listed = db.store.session_list(&SessionFilter::default()).await.unwrap();
+    assert_eq!(listed[0].stopped_at, Some(T + 200));
 }

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod accounting;
 mod condition;
 mod explain;
 pub(crate) mod group;

@@ -23,6 +23,10 @@ pub(crate) struct Args {
     /// Keep usage by the hour of the last N days, and no less than rolling quotas count over; usage by day stays
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     hourly_days: u32,
+    /// Keep what servers said of themselves (ispctl status) in the last N days; one that is gone goes with what it said waits
+    /// in its journal
+    #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    node_days: u32,
     /// Say what would be removed, remove nothing
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
@@ -70,6 +74,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<()> {
     let aged = [
         (AgedTable::UsageHourly, "usage_hourly", Some(args.hourly_days)),
         (AgedTable::PostAuth, "radpostauth", args.postauth_days),
+        (AgedTable::Nodes, "node_status", Some(args.node_days)),
     ];
     for (table, name, days) in aged {
         let Some(days) = days else { continue };

@@ -42,8 +42,8 @@ pub(crate) struct ListArgs {
     /// Ran at or before this time
     #[arg(long, value_name = "TIME", value_parser = field::parse::moment)]
     to: Option<i64>,
-    /// At most so many; 0 = all
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    /// At most so many: all are held in memory. For more go on with --after
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     /// Go on after the session with this id
     #[arg(long, value_name = "ID")]
@@ -79,11 +79,12 @@ async fn list(context: &Context, args: ListArgs) -> Result<()> {
         period,
         after: args.after,
         // One more tells whether there are more.
-        limit: (args.limit > 0).then(|| args.limit.saturating_add(1)),
+        limit: Some(args.limit + 1),
+        ..SessionFilter::default()
     };
     let mut sessions = store.session_list(&filter).await?;
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let more = limit > 0 && sessions.len() > limit;
+    let more = sessions.len() > limit;
     if more {
         sessions.truncate(limit);
     }
@@ -104,7 +105,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<()> {
     )?;
     if let (true, Some(last)) = (more, sessions.last()) {
         output::warning(&format!(
-            "only {limit} are listed, there are more: go on with --after {}, or --limit 0 for all",
+            "only {limit} are listed, there are more: go on with --after {}",
             last.id
         ));
     }

@@ -1,4 +1,4 @@
-use isp_core::store::{Certainty, SessionAddress};
+use isp_core::store::{Certainty, Holder, Session, SessionAddress};
 
 use crate::context::Context;
 use crate::error::Result;
@@ -7,8 +7,8 @@ use crate::{field, output, period};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "An answer is reported where the NAS spoke of the session at that time or later, and presumed where it \
-                        was last heard of it before and nothing says when the session ended. A session is known by the \
-                        addresses it had last."
+                        was last heard of it before and nothing says when the session ended: it is open, or was closed \
+                        for its silence since. A session is known by the addresses it had last."
 )]
 pub(crate) struct Args {
     /// IPv4 address, IPv6 address or prefix, or MAC address
@@ -22,8 +22,8 @@ pub(crate) struct Args {
     /// And until [default: now]
     #[arg(long, value_name = "TIME", value_parser = field::parse::moment, requires = "from")]
     to: Option<i64>,
-    /// At most so many; 0 = all
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    /// At most so many, the latest start first: all are held in memory. For more ask for shorter periods
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
 }
 
@@ -38,29 +38,16 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<()> {
     let store = context.store().await?;
     let tenant = context.named_tenant(store).await?;
     let tenant_id = tenant.as_ref().map(|tenant| tenant.id.as_str());
-    let limit = (args.limit > 0).then(|| args.limit.saturating_add(1));
-    let mut holders = store.whohad(tenant_id, args.address, asked.clone(), limit).await?;
+    // One more tells whether there are more.
+    let mut holders = store
+        .whohad(tenant_id, args.address, asked.clone(), Some(args.limit + 1))
+        .await?;
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let more = limit > 0 && holders.len() > limit;
+    let more = holders.len() > limit;
     if more {
         holders.truncate(limit);
     }
-    context.output.list(
-        &holders,
-        &[
-            "certainty",
-            "username",
-            "subscriber_number",
-            "full_name",
-            "nas_ip_address",
-            "nas_port_id",
-            "calling_station_id",
-            "started_at",
-            "stopped_at",
-            "last_heard_at",
-            "id",
-        ],
-    )?;
+    context.output.list(&holders, &columns(&holders))?;
     if holders.is_empty() {
         let when = match (asked.start(), asked.end()) {
             (from, to) if from == to => format!("at {}", output::date(*from)),
@@ -72,7 +59,41 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<()> {
         output::warning("presumed: the NAS was last heard of the session before, nothing says when it ended");
     }
     if more {
-        output::warning(&format!("only {limit} are listed, there are more: --limit 0 lists all"));
+        output::warning(&format!(
+            "only {limit} are listed, there are more: ask for a shorter period, or raise --limit"
+        ));
     }
     Ok(())
+}
+
+/// Of the addresses, those that some session had.
+fn columns(holders: &[Holder]) -> Vec<&'static str> {
+    let some = |has: fn(&Session) -> bool| holders.iter().any(|holder| has(&holder.session));
+    let addresses = [
+        ("framed_ip_address", some(|session| session.framed_ip_address.is_some())),
+        (
+            "framed_ipv6_address",
+            some(|session| session.framed_ipv6_address.is_some()),
+        ),
+        (
+            "framed_ipv6_prefix",
+            some(|session| session.framed_ipv6_prefix.is_some()),
+        ),
+        (
+            "delegated_ipv6_prefix",
+            some(|session| session.delegated_ipv6_prefix.is_some()),
+        ),
+    ];
+    let mut columns = vec!["certainty", "username", "subscriber_number", "full_name"];
+    columns.extend(addresses.iter().filter(|(_, some)| *some).map(|(name, _)| *name));
+    columns.extend([
+        "calling_station_id",
+        "nas_ip_address",
+        "nas_port_id",
+        "started_at",
+        "stopped_at",
+        "last_heard_at",
+        "id",
+    ]);
+    columns
 }

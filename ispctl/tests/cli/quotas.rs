@@ -61,6 +61,10 @@ fn quotas_of_plans(lab: &Lab) {
     let expected = json!({"id": "q-1", "metric": "total", "period": "month", "period_hours": null, "tiers": [
         {"threshold": 500_000_000_000_u64, "tier": "slow"}, {"threshold": 644_245_094_400_u64, "tier": "refuse"}]});
     assert_eq!(made, expected);
+    let mut twice = add("upload", "week", "1G=slow");
+    twice.extend(["--tier", "1000M=refuse"]);
+    let error = lab.ctl(&twice).fails(4);
+    assert!(error.contains("the threshold of a tier is taken already"), "{error}");
     let mut rolling = add("time", "rolling", "10h=slow");
     assert!(lab.ctl(&rolling).fails(2).contains("--length"));
     rolling.extend(["--length", "30d", "--id", "q-2"]);

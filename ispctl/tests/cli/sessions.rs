@@ -135,6 +135,14 @@ fn whohad_answers_who(lab: &Lab) {
         now.out.contains("presumed") && now.err.contains("last heard"),
         "{now:?}"
     );
+    assert!(
+        now.out.contains("FRAMED_IP_ADDRESS") && now.out.contains("10.0.0.1"),
+        "{}",
+        now.out
+    );
+    assert!(!now.out.contains("FRAMED_IPV6"), "{}", now.out);
+    let all = lab.ctl(&["whohad", "10.0.0.1", "--limit", "0"]).fails(2);
+    assert!(all.contains("0 is not in 1..=100000"), "{all}");
     let both = lab.ctl(&[
         "whohad",
         "10.0.0.1",

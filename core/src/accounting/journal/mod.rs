@@ -18,6 +18,7 @@
 //! | `recovery` | what was left by the last run |
 //! | `commit` | many appends, few synchronizations |
 //! | `reader` | records in order, damage skipped |
+//! | `survey` | a look from outside |
 //!
 //! After a synchronization has failed, what the file holds is unknown (the kernel may have dropped the pages), so that the
 //! segment is closed behind the last record known to be on disk and another one is begun.
@@ -28,6 +29,7 @@ mod frame;
 mod reader;
 mod recovery;
 mod segment;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +46,7 @@ use parking_lot::{Condvar, Mutex};
 use tracing::{error, info};
 
 pub use reader::{Batch, Reader};
+pub use survey::Survey;
 
 use super::AccountingRecord;
 use crate::clock::unix_now;

@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, FsWord, flock, fstatfs};
 use rustix::io::Errno;
@@ -28,22 +29,35 @@ pub(super) fn lock(directory: &Path) -> Result<File, JournalError> {
             directory.display()
         );
     }
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(JournalError::InUse {
-            directory: directory.to_owned(),
-        }),
-        Err(error) => Err(JournalError::io("lock", directory, error)),
+    for _ in 0..LOOKS {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOOK),
+            Err(error) => return Err(JournalError::io("lock", directory, error)),
+        }
     }
+    Err(JournalError::InUse {
+        directory: directory.to_owned(),
+    })
 }
+
+/// Who only looks into a journal holds its lock for a moment.
+const LOOK: Duration = Duration::from_millis(10);
+const LOOKS: u32 = 5;
 
 /// Make the directory and those above it, so that their names, too, survive a loss of power. Returns where a name is new.
 fn make(directory: &Path) -> io::Result<Vec<&Path>> {
-    let named = directory.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let named = directory
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.exists());
     let parents: Vec<_> = named.filter_map(Path::parent).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     for parent in &parents {
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
         if let Err(error) = segment::sync_directory(parent) {
             // One that may be entered and not read.
             warn!("{} cannot be synchronized: {error}", parent.display());
@@ -225,6 +239,6 @@ mod tests {
         let root = scratch.path();
         let directory = root.join("a/b");
         assert_eq!(make(&directory).unwrap(), [root.join("a"), root.to_owned()]);
-        assert_eq!(make(&directory).unwrap(), [Path::new("/"); 0]);
+        assert!(make(&directory).unwrap().is_empty());
     }
 }

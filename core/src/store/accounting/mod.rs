@@ -5,6 +5,7 @@
 
 mod rollup;
 mod row;
+mod sift;
 mod statements;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -288,13 +288,15 @@ statements! {
             FROM nasreload n
             WHERE n.nasipaddress = $1 AND n.tenant_id IS NOT DISTINCT FROM $2
                 AND radacct.nasipaddress = $1 AND radacct.tenant_id IS NOT DISTINCT FROM $2 AND acctstoptime IS NULL
-                AND acctstarttime <= n.reloadtime AND acctupdatetime <= n.reloadtime",
+                AND coalesce(acctstarttime, created_at) <= n.reloadtime
+                AND coalesce(acctupdatetime, acctstarttime, created_at) <= n.reloadtime",
         postgres: "UPDATE radacct SET acctstoptime = n.reloadtime, acctterminatecause = 'NAS-Reboot',
                 stop_inferred = true
             FROM nasreload n
             WHERE n.nasipaddress = $1::inet AND n.tenant_id IS NOT DISTINCT FROM $2
                 AND radacct.nasipaddress = $1::inet AND radacct.tenant_id IS NOT DISTINCT FROM $2
                 AND acctstoptime IS NULL
-                AND acctstarttime <= n.reloadtime AND acctupdatetime <= n.reloadtime",
+                AND coalesce(acctstarttime, created_at) <= n.reloadtime
+                AND coalesce(acctupdatetime, acctstarttime, created_at) <= n.reloadtime",
     }
 }

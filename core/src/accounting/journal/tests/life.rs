@@ -307,3 +307,29 @@ proptest! {
         prop_assert_eq!(journal.stats().lost, 0);
     }
 }
+
+#[test]
+fn a_journal_can_be_looked_at_while_it_is_in_use_and_after() {
+    let scratch = Scratch::new();
+    let (journal, mut reader) = scratch.open(small());
+    append(&journal, 1..=40);
+    let batch = reader.read(15).unwrap().unwrap();
+    reader.applied(&batch);
+    reader.checkpoint();
+    let stats = journal.stats();
+    let survey = Journal::survey(&scratch.journal()).unwrap();
+    assert!(survey.in_use);
+    assert_eq!((survey.records, survey.missing, survey.damaged_files), (25, 0, 0));
+    assert_eq!((survey.records, survey.oldest), (stats.records, stats.oldest));
+    drop((journal, reader));
+    let survey = Journal::survey(&scratch.journal()).unwrap();
+    assert!(!survey.in_use);
+    assert_eq!(survey.records, 25);
+    let firsts = segment::list(&scratch.journal()).unwrap();
+    let last = firsts.len() - 1;
+    fs::remove_file(&scratch.segments()[last - 1]).unwrap();
+    let survey = Journal::survey(&scratch.journal()).unwrap();
+    let gone = firsts[last] - firsts[last - 1];
+    assert_eq!((survey.records, survey.missing), (25 - gone, gone));
+    assert!(Journal::survey(&scratch.0.path().join("none")).is_err());
+}
