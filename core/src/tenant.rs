@@ -159,6 +159,45 @@ pub struct TenantCondition {
     pub action: ConditionAction,
 }
 
+/// What becomes of a User-Name with a certain realm.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RealmAction {
+    /// It is looked up by the tenant's rules, as if there were none for its realm.
+    Accept,
+    /// It is looked up without its realm.
+    Strip,
+    Refuse,
+    /// It is a subscriber of the tenant with this id, and looked up by that one's rules.
+    Tenant(String),
+}
+
+/// A row of `tenant_realms`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRealm {
+    /// Whose NAS it comes by.
+    pub tenant_id: String,
+    /// In small letters, without `@`; or [`TenantRealm::NONE`], or [`TenantRealm::OTHER`].
+    pub realm: String,
+    pub action: RealmAction,
+}
+
+impl TenantRealm {
+    /// A User-Name without a realm. It can be refused, nothing else.
+    pub const NONE: &'static str = "";
+    /// Any realm that no other rule is for.
+    pub const OTHER: &'static str = "*";
+}
+
+/// `user` and `realm` of `user@realm`; a realm of no letters is none.
+#[must_use]
+pub fn split_realm(user_name: &str) -> (&str, Option<&str>) {
+    match user_name.rsplit_once('@') {
+        Some((user, realm)) => (user, Some(realm).filter(|realm| !realm.is_empty())),
+        None => (user_name, None),
+    }
+}
+
 /// The time zone of a tenant that names none.
 pub const UTC: &str = "UTC";
 
@@ -183,7 +222,7 @@ impl Tenant {
     pub fn normalize<'a>(&self, user_name: &'a str) -> Cow<'a, str> {
         let stripped = match self.username_realm {
             UsernameRealm::Keep => user_name,
-            UsernameRealm::Strip => user_name.rsplit_once('@').map_or(user_name, |(user, _)| user),
+            UsernameRealm::Strip => split_realm(user_name).0,
         };
         match self.username_case {
             UsernameCase::Lower if stripped.chars().any(char::is_uppercase) => Cow::Owned(stripped.to_lowercase()),

@@ -29,6 +29,7 @@ pub const fn of_refusal(reason: Reason) -> RCode {
     match reason {
         Reason::UnknownSubscriber | Reason::UnknownNas => RCode::NotFound,
         Reason::AmbiguousLine
+        | Reason::RealmRefused
         | Reason::TenantDisabled
         | Reason::Pending
         | Reason::Suspended

@@ -11,7 +11,7 @@ use crate::policy::vendor::VendorSet;
 use crate::snapshot::{Catalog, LeftOut, Snapshot, SnapshotBuilder, pack, warn_of_twins};
 use crate::store::{Change, ChangeKind, SnapshotSink, Store, StoreError};
 use crate::subscriber::SubscriberRecord;
-use crate::tenant::{Tenant, TenantCondition};
+use crate::tenant::{Tenant, TenantCondition, TenantRealm};
 
 /// Subscribers read per statement.
 const CHUNK: usize = 1_000;
@@ -182,6 +182,7 @@ impl SnapshotSink for Collected {
     fn plan(&mut self, _: Plan) {}
     fn nas(&mut self, _: NasRecord) {}
     fn condition(&mut self, _: TenantCondition) {}
+    fn realm(&mut self, _: TenantRealm) {}
     fn group_row(&mut self, _: GroupRow) {}
     fn subscriber(&mut self, subscriber: SubscriberRecord) {
         self.0.push(subscriber);
@@ -201,6 +202,9 @@ impl SnapshotSink for Catalog {
     fn condition(&mut self, condition: TenantCondition) {
         self.add_condition(condition);
     }
+    fn realm(&mut self, realm: TenantRealm) {
+        self.add_realm(realm);
+    }
     fn group_row(&mut self, row: GroupRow) {
         self.add_group_row(row);
     }
@@ -219,6 +223,9 @@ impl SnapshotSink for SnapshotBuilder {
     }
     fn condition(&mut self, condition: TenantCondition) {
         Self::condition(self, condition);
+    }
+    fn realm(&mut self, realm: TenantRealm) {
+        Self::realm(self, realm);
     }
     fn group_row(&mut self, row: GroupRow) {
         Self::group_row(self, row);

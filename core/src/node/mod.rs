@@ -374,7 +374,7 @@ impl Node {
         let snapshot = self.state.snapshot();
         let view = snapshot.view();
         let Ok(found) = view.find(source, self.default_tenant(), sender) else {
-            let tenant = view.tenant_of(source, self.default_tenant());
+            let tenant = view.tenant_of(source, self.default_tenant(), sender);
             return Identity {
                 tenant_id: tenant.map(|tenant| tenant.id.clone()),
                 ..Identity::default()

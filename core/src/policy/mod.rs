@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::password::{AuthMethod, Scheme};
 use crate::plan::Plan;
 use crate::subscriber::Status;
-use crate::tenant::{Condition, Tenant};
+use crate::tenant::{Condition, Tenant, TenantRealm};
 use binding::{Binding, Compared, Packet};
 use hours::{Hours, Now};
 pub use reason::Reason;
@@ -103,6 +103,8 @@ pub struct Facts<'a> {
     /// The NAS vouches for where the line ends, and the subscriber was found by that: no password is asked for. Its
     /// username, by which accounting is to know it.
     pub found_by_line: Option<&'a str>,
+    /// The rule for its realm, of the tenant whose NAS it came by.
+    pub realm: Option<&'a TenantRealm>,
     /// A number that is always the same for this subscriber and differs between subscribers.
     pub seed: u32,
     pub method: AuthMethod,
@@ -140,6 +142,7 @@ impl<'a> Facts<'a> {
             next_status: None,
             address_holder: None,
             found_by_line: None,
+            realm: None,
             seed: 0,
             method,
             now,
@@ -246,7 +249,7 @@ pub struct Decision<'a> {
 
 /// Decide whether the subscriber is let in, and with which reply.
 ///
-/// The rules, in order: the tenant serves; the packet is signed where its NAS must; the status, by what the tenant does about it; the activation date has come; the
+/// Who it is about was found before: by realm, User-Name or line. The rules, in order: the tenant serves; the packet is signed where its NAS must; the status, by what the tenant does about it; the activation date has come; the
 /// expiration date has not; no quota has led to a refusal; it is within its hours; it comes from the NAS, port, VLAN, MAC
 /// address and circuit it is bound to; no other live session has its address; there is a password (or a raw check row that
 /// may bring one) and its stored form serves the method of the packet.

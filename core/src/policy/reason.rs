@@ -13,6 +13,8 @@ pub enum Reason {
     UnknownSubscriber,
     /// Several subscribers have the line the packet comes by.
     AmbiguousLine,
+    /// The tenant of the NAS does not take the realm in User-Name, or a name without one.
+    RealmRefused,
     Pending,
     Suspended,
     Disconnected,
@@ -61,13 +63,14 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::MalformedRequest,
         Self::UnknownNas,
         Self::TenantDisabled,
         Self::NoMessageAuthenticator,
         Self::UnknownSubscriber,
         Self::AmbiguousLine,
+        Self::RealmRefused,
         Self::Pending,
         Self::Suspended,
         Self::Disconnected,
@@ -108,6 +111,7 @@ impl Reason {
             Self::NoMessageAuthenticator => "no_message_authenticator",
             Self::UnknownSubscriber => "unknown_subscriber",
             Self::AmbiguousLine => "ambiguous_line",
+            Self::RealmRefused => "realm_refused",
             Self::Pending => "pending",
             Self::Suspended => "suspended",
             Self::Disconnected => "disconnected",

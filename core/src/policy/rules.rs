@@ -8,7 +8,7 @@ use super::hours::Now;
 use super::{Facts, PasswordFact, PlanReply, Reason, Refusal, Tier, TierEffect, moment};
 use crate::password::{AuthMethod, Scheme};
 use crate::subscriber::Status;
-use crate::tenant::{Condition, LookupBy};
+use crate::tenant::{Condition, LookupBy, RealmAction, TenantRealm};
 
 /// What a rule found.
 #[derive(Debug, Clone)]
@@ -173,7 +173,7 @@ fn lookup(facts: &Facts<'_>) -> String {
     let packet = &facts.packet;
     let told =
         |octets: Option<&[u8]>| octets.map_or_else(|| "none".to_owned(), |octets| printable(octets).into_owned());
-    match (facts.found_by_line, facts.tenant.lookup_by) {
+    let mut saw = match (facts.found_by_line, facts.tenant.lookup_by) {
         (None, _) => "found by User-Name".to_owned(),
         (Some(username), LookupBy::CircuitId) => format!(
             "{username} found by Agent-Circuit-Id {}, Agent-Remote-Id {}",
@@ -184,7 +184,21 @@ fn lookup(facts: &Facts<'_>) -> String {
             "{username} found by Calling-Station-Id {}",
             told(packet.calling_station_id)
         ),
+    };
+    if let Some(TenantRealm { realm, action, .. }) = facts.realm {
+        let realm = match realm.as_str() {
+            TenantRealm::NONE => "no realm".to_owned(),
+            TenantRealm::OTHER => "any other realm".to_owned(),
+            realm => format!("realm {realm}"),
+        };
+        let _ = match action {
+            RealmAction::Accept => write!(saw, "; {realm} is accepted"),
+            RealmAction::Strip => write!(saw, "; {realm} is stripped"),
+            RealmAction::Refuse => write!(saw, "; {realm} is refused"),
+            RealmAction::Tenant(_) => write!(saw, "; {realm} is of tenant {}", facts.tenant.name),
+        };
     }
+    saw
 }
 
 fn tenant<'a>(facts: &Facts<'a>) -> Finding<'a> {

@@ -21,7 +21,7 @@ use crate::policy::schedule::{Change, Scheduled};
 use crate::policy::vendor::VendorSet;
 use crate::policy::{PasswordFact, SubscriberFacts};
 use crate::subscriber::{RawRow, SubscriberRecord, SubscriberTier};
-use crate::tenant::{Tenant, TenantCondition};
+use crate::tenant::{Tenant, TenantCondition, TenantRealm};
 
 /// Builds a whole snapshot, or packs single subscribers against an existing catalog.
 pub struct SnapshotBuilder {
@@ -67,6 +67,10 @@ impl SnapshotBuilder {
 
     pub fn condition(&mut self, condition: TenantCondition) {
         self.catalog.add_condition(condition);
+    }
+
+    pub fn realm(&mut self, realm: TenantRealm) {
+        self.catalog.add_realm(realm);
     }
 
     pub fn plan(&mut self, plan: Plan) {

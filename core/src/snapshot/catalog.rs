@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use tracing::error;
 
+use super::realm;
 use super::rows::first_fault;
 use crate::dictionary::{Dictionary, RowList};
 use crate::group::{Group, GroupRow};
@@ -16,7 +17,7 @@ use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::policy::vendor::{GENERIC, Vendor, VendorSet};
 use crate::policy::{Action, Actions, PlanReply, REJECT_ALL};
-use crate::tenant::{Condition, ConditionAction, LookupBy, Tenant, TenantCondition};
+use crate::tenant::{Condition, ConditionAction, LookupBy, RealmAction, Tenant, TenantCondition, TenantRealm};
 
 static UTC: TimeZone = TimeZone::UTC;
 
@@ -54,6 +55,8 @@ pub struct Catalog {
     /// By the tenant's index.
     rules: HashMap<u32, TenantRules, foldhash::fast::FixedState>,
     conditions: Vec<TenantCondition>,
+    /// By the index of the tenant whose NAS they are for.
+    realms: HashMap<u32, realm::Rules, foldhash::fast::FixedState>,
     plans: Slots<PlanReply>,
     /// By [`group_id`].
     groups: Slots<Group>,
@@ -178,6 +181,23 @@ impl Catalog {
         };
         self.rules_of(tenant).actions[condition.condition as usize] = action;
         self.conditions.push(condition);
+    }
+
+    pub fn add_realm(&mut self, realm: TenantRealm) {
+        let tenant = self.tenants.index_of(&realm.tenant_id);
+        let to = match &realm.action {
+            RealmAction::Tenant(id) => Some(self.tenants.index_of(id)),
+            RealmAction::Accept | RealmAction::Strip | RealmAction::Refuse => None,
+        };
+        self.realms.entry(tenant).or_default().add(realm, to);
+    }
+
+    /// What becomes of which realm that comes by the tenant's NAS.
+    pub(super) fn realms(&self, tenant: u32) -> Option<&realm::Rules> {
+        if self.realms.is_empty() {
+            return None;
+        }
+        self.realms.get(&tenant)
     }
 
     /// The tenant's time zone, and what it does with those who are in a condition.
@@ -410,6 +430,7 @@ impl Catalog {
                 .collect(),
             nas: &self.nas,
             conditions: &self.conditions,
+            realms: self.realms.values().flat_map(realm::Rules::iter).collect(),
         }
     }
 
@@ -419,6 +440,7 @@ impl Catalog {
         groups: Vec<(String, Option<Group>)>,
         nas: Vec<NasRecord>,
         conditions: Vec<TenantCondition>,
+        realms: Vec<TenantRealm>,
         vendors: Arc<VendorSet>,
     ) -> Self {
         let mut catalog = Self::new(vendors);
@@ -446,6 +468,9 @@ impl Catalog {
         for condition in conditions {
             catalog.add_condition(condition);
         }
+        for realm in realms {
+            catalog.add_realm(realm);
+        }
         catalog
     }
 }
@@ -458,4 +483,5 @@ pub(super) struct Parts<'a> {
     pub(super) groups: Vec<(&'a str, Option<&'a Group>)>,
     pub(super) nas: &'a [NasRecord],
     pub(super) conditions: &'a [TenantCondition],
+    pub(super) realms: Vec<&'a TenantRealm>,
 }

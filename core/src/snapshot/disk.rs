@@ -18,10 +18,10 @@ use crate::group::Group;
 use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::policy::vendor::VendorSet;
-use crate::tenant::{Tenant, TenantCondition};
+use crate::tenant::{Tenant, TenantCondition, TenantRealm};
 
 /// Names the layout: another one gets another last byte, and an old copy is then loaded from the database instead.
-const MAGIC: &[u8; 8] = b"ISPSNAP\x08";
+const MAGIC: &[u8; 8] = b"ISPSNAP\x09";
 /// A subscriber's record is a few hundred bytes; a length past this is damage.
 const MOST_RECORD: usize = 1 << 20;
 const MOST_HEADER: usize = 1 << 28;
@@ -58,6 +58,7 @@ struct OwnedParts {
     groups: Vec<(String, Option<Group>)>,
     nas: Vec<NasRecord>,
     conditions: Vec<TenantCondition>,
+    realms: Vec<TenantRealm>,
 }
 
 /// A snapshot read back, with where it stood.
@@ -136,6 +137,7 @@ impl Snapshot {
             parts.groups,
             parts.nas,
             parts.conditions,
+            parts.realms,
             vendors,
         ));
         Ok(Stored {

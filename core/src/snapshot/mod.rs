@@ -7,6 +7,7 @@ mod builder;
 mod catalog;
 mod disk;
 mod line;
+mod realm;
 mod record;
 mod rows;
 mod table;
@@ -32,7 +33,7 @@ use crate::policy::binding::Packet;
 use crate::policy::schedule::Standing;
 use crate::policy::vendor::Vendor;
 use crate::policy::{Facts, PlanReply, Reason, Refusal, SubscriberFacts, Tier, TierEffect};
-use crate::tenant::{LookupBy, Tenant};
+use crate::tenant::{LookupBy, RealmAction, Tenant, TenantRealm};
 
 /// Subscribers, plans, tenants and NAS at one moment, kept fresh in place.
 #[derive(Debug, Default)]
@@ -61,6 +62,17 @@ pub struct Found<'v> {
     record: Record,
     /// It was found by where its line ends.
     by_line: bool,
+    /// The rule for its realm that led to the tenant.
+    realm: Option<&'v TenantRealm>,
+}
+
+/// Where a packet leads before its sender is looked up.
+struct Route<'v> {
+    nas: Option<&'v NasEntry>,
+    /// The tenant's.
+    index: u32,
+    tenant: &'v Tenant,
+    rule: Option<&'v realm::Rule>,
 }
 
 /// What is asked, and when.
@@ -79,6 +91,10 @@ pub enum Missing {
     Subscriber,
     /// Several subscribers have the line it comes by.
     Ambiguous,
+    /// The tenant refuses a User-Name without a realm.
+    NoRealm,
+    /// The tenant refuses its realm.
+    Realm,
 }
 
 impl Missing {
@@ -96,6 +112,11 @@ impl Missing {
                 Refusal::new(Reason::UnknownNas, message)
             }
             Self::Subscriber => Refusal::new(Reason::UnknownSubscriber, "no such subscriber"),
+            Self::NoRealm => Refusal::new(
+                Reason::RealmRefused,
+                "User-Name has no realm, and the tenant of the NAS takes none without",
+            ),
+            Self::Realm => Refusal::new(Reason::RealmRefused, "the tenant of the NAS does not take this realm"),
             Self::Ambiguous => Refusal::new(
                 Reason::AmbiguousLine,
                 "several subscribers have the MAC address or the circuit that the packet comes by",
@@ -166,14 +187,19 @@ impl View<'_> {
         default_tenant: Option<&str>,
         sender: &Sender<'_>,
     ) -> Result<Found<'_>, Missing> {
-        let nas = source.and_then(|address| self.catalog.nas(address));
-        let index = self.tenant_index(nas, default_tenant).ok_or(Missing::Nas)?;
-        let tenant = self.catalog.tenant(index).ok_or(Missing::Nas)?;
+        let route = self.route(source, default_tenant, sender)?;
+        let Route {
+            nas,
+            index,
+            tenant,
+            rule,
+        } = route;
         let (record, by_line) = match tenant.lookup_by {
-            LookupBy::Username => (self.named(index, tenant, sender).ok_or(Missing::Subscriber)?, false),
-            by => self.of_line(index, tenant, by, sender)?,
+            LookupBy::Username => (self.named(&route, sender).ok_or(Missing::Subscriber)?, false),
+            by => self.of_line(&route, by, sender)?,
         };
         Ok(Found {
+            realm: rule.map(|rule| &rule.said),
             tenant,
             nas,
             index,
@@ -183,25 +209,59 @@ impl View<'_> {
         })
     }
 
-    fn named(&self, index: u32, tenant: &Tenant, sender: &Sender<'_>) -> Option<Record> {
+    /// The NAS's tenant, or the one that it hands the realm on to: once, so that no chain of rules can go in circles.
+    fn route(
+        &self,
+        source: Option<IpAddr>,
+        default_tenant: Option<&str>,
+        sender: &Sender<'_>,
+    ) -> Result<Route<'_>, Missing> {
+        let nas = source.and_then(|address| self.catalog.nas(address));
+        let index = self.tenant_index(nas, default_tenant).ok_or(Missing::Nas)?;
+        let tenant = self.catalog.tenant(index).ok_or(Missing::Nas)?;
+        let rules = self.catalog.realms(index);
+        let rule = rules.and_then(|rules| rules.of(std::str::from_utf8(sender.user_name).ok()?));
+        let mut route = Route {
+            nas,
+            index,
+            tenant,
+            rule,
+        };
+        let Some(rule) = rule else { return Ok(route) };
+        match rule.said.action {
+            RealmAction::Accept | RealmAction::Strip => {}
+            // What is no name has no realm to be wanted.
+            RealmAction::Refuse if rule.said.realm.is_empty() => {
+                if tenant.lookup_by == LookupBy::Username || !sender.is_nas() || !sender.names_line() {
+                    return Err(Missing::NoRealm);
+                }
+            }
+            RealmAction::Refuse => return Err(Missing::Realm),
+            RealmAction::Tenant(_) => {
+                route.index = rule.to.ok_or(Missing::Realm)?;
+                route.tenant = self.catalog.tenant(route.index).ok_or(Missing::Realm)?;
+            }
+        }
+        Ok(route)
+    }
+
+    fn named(&self, route: &Route<'_>, sender: &Sender<'_>) -> Option<Record> {
         // No database text is other than UTF-8, so no other name can be in it.
         let name = std::str::from_utf8(sender.user_name).ok()?;
-        self.table.get(index, &tenant.normalize(name))
+        let name = route.rule.map_or(name, |rule| rule.name(name));
+        self.table.get(route.index, &route.tenant.normalize(name))
     }
 
     /// By its name, or by where its line ends (`true`): where it is the NAS that speaks, and User-Name is of nobody or says
     /// no more than where the line ends. A name that is another's, and a password that is somebody's, are never passed over.
-    fn of_line(
-        &self,
-        index: u32,
-        tenant: &Tenant,
-        by: LookupBy,
-        sender: &Sender<'_>,
-    ) -> Result<(Record, bool), Missing> {
-        let named = self.named(index, tenant, sender);
+    fn of_line(&self, route: &Route<'_>, by: LookupBy, sender: &Sender<'_>) -> Result<(Record, bool), Missing> {
+        let named = self.named(route, sender);
         let vouched = sender.is_nas() && (sender.names_line() || (named.is_none() && !sender.has_password));
         let line = Line::of(by, &sender.packet).filter(|_| vouched);
-        match (line.map_or(At::Nobody, |line| self.lines.find(index, &line)), named) {
+        match (
+            line.map_or(At::Nobody, |line| self.lines.find(route.index, &line)),
+            named,
+        ) {
             (At::One(record), None) => Ok((record, true)),
             (At::One(record), Some(named)) if record.key() == named.key() => Ok((record, true)),
             (At::One(_) | At::Several | At::Nobody, Some(named)) => Ok((named, false)),
@@ -215,10 +275,20 @@ impl View<'_> {
         self.catalog.finds_by_line()
     }
 
-    /// The tenant a packet from `source` belongs to.
-    pub fn tenant_of(&self, source: Option<IpAddr>, default_tenant: Option<&str>) -> Option<&Tenant> {
-        let nas = source.and_then(|address| self.catalog.nas(address));
-        self.catalog.tenant(self.tenant_index(nas, default_tenant)?)
+    /// The tenant a packet from `source` belongs to, whether or not its sender is somebody.
+    pub fn tenant_of(
+        &self,
+        source: Option<IpAddr>,
+        default_tenant: Option<&str>,
+        sender: &Sender<'_>,
+    ) -> Option<&Tenant> {
+        match self.route(source, default_tenant, sender) {
+            Ok(route) => Some(route.tenant),
+            Err(_) => {
+                let nas = source.and_then(|address| self.catalog.nas(address));
+                self.catalog.tenant(self.tenant_index(nas, default_tenant)?)
+            }
+        }
     }
 
     fn tenant_index(&self, nas: Option<&NasEntry>, default_tenant: Option<&str>) -> Option<u32> {
@@ -264,6 +334,7 @@ impl Found<'_> {
             facts.signature_required = nas.require_message_authenticator;
         }
         facts.packet = asked.packet;
+        facts.realm = self.realm;
         facts.found_by_line = self.by_line.then(|| self.record.username());
         if let Some(binding) = &entry.binding {
             facts.binding = binding;

@@ -58,7 +58,7 @@ pub(super) fn subscriber(tenant_id: &str, id: &str, username: &str) -> Subscribe
 }
 
 /// Tenant `a` behind 192.0.2.0/24 but for 192.0.2.9, which is `b`'s; `b` lowers names and strips realms.
-fn builder() -> SnapshotBuilder {
+pub(super) fn builder() -> SnapshotBuilder {
     let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), vendors());
     builder.tenant(tenant("a", UsernameCase::Preserve, UsernameRealm::Keep));
     builder.tenant(tenant("b", UsernameCase::Lower, UsernameRealm::Strip));

@@ -21,6 +21,7 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::overview::STATEMENTS,
         super::plans::STATEMENTS,
         super::quotas::STATEMENTS,
+        super::realms::STATEMENTS,
         super::records::STATEMENTS,
         super::retention::STATEMENTS,
         super::rows::STATEMENTS,

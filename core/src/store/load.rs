@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::error::Attempt as _;
 use super::link::Tx;
 use super::sql::{Columns, Row, Sql, params, statements};
-use super::{FeedPosition, Result, SnapshotSink, Store, feed, groups, nas, plans, tenants};
+use super::{FeedPosition, Result, SnapshotSink, Store, feed, groups, nas, plans, realms, tenants};
 use crate::accounting::quota::Effect;
 use crate::nas::NasRecord;
 use crate::network_profile::NetworkFacts;
@@ -131,6 +131,9 @@ statements! {
     CONDITIONS {
         both: concat!("SELECT ", tenants::condition_columns!(), " FROM tenant_conditions"),
     }
+    REALMS {
+        both: concat!("SELECT ", realms::realm_columns!(), " FROM tenant_realms"),
+    }
     PLANS {
         both: concat!("SELECT ", plans::plan_columns!(), " FROM radius_bandwidth_profiles"),
     }
@@ -221,6 +224,11 @@ async fn catalog(tx: &mut Tx, sink: &mut dyn SnapshotSink) -> Driver<()> {
     for row in tx.link().all(CONDITIONS, &[]).await? {
         if let Some(condition) = readable("tenant_conditions", &row, tenants::condition)? {
             sink.condition(condition);
+        }
+    }
+    for row in tx.link().all(REALMS, &[]).await? {
+        if let Some(realm) = readable("tenant_realms", &row, realms::realm)? {
+            sink.realm(realm);
         }
     }
     for row in tx.link().all(NAS, &[]).await? {

@@ -28,7 +28,7 @@ use crate::group::GroupRow;
 use crate::nas::NasRecord;
 use crate::plan::Plan;
 use crate::subscriber::{Status, SubscriberRecord};
-use crate::tenant::{Tenant, TenantCondition};
+use crate::tenant::{Tenant, TenantCondition, TenantRealm};
 
 mod accounting;
 mod address;
@@ -50,6 +50,7 @@ mod plans;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod quotas;
+mod realms;
 mod records;
 mod retention;
 mod rows;
@@ -146,6 +147,7 @@ pub trait SnapshotSink: Send {
     fn plan(&mut self, plan: Plan);
     fn nas(&mut self, nas: NasRecord);
     fn condition(&mut self, condition: TenantCondition);
+    fn realm(&mut self, realm: TenantRealm);
     /// In the order of ids.
     fn group_row(&mut self, row: GroupRow);
     /// Not deleted ones only.

@@ -36,6 +36,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0014_nas_clients",
     "0015_lookup",
     "0016_node_counts",
+    "0017_realms",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -56,6 +57,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0014_nas_clients",
     "0015_lookup",
     "0016_node_counts",
+    "0017_realms",
 );
 
 statements! {

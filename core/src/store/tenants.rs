@@ -230,7 +230,7 @@ impl Store {
         tx.link().execute(PURGE, params![id]).await.attempt(attempt)?;
         let hit = match tx.link().execute(DELETE, params![id]).await.attempt(attempt) {
             Err(StoreError::MissingReference { attempt, .. }) => {
-                let by = "subscribers, plans, NAS, pools, customers or users of the tenant";
+                let by = "subscribers, plans, NAS, pools, customers or users of the tenant, or realms of others that lead to it";
                 return Err(StoreError::InUse { attempt, by });
             }
             outcome => outcome?,

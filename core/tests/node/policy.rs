@@ -10,6 +10,7 @@ on_both!(
     what_a_tenant_does_with_whom_counts_within_a_second,
     a_binding_counts_within_a_second,
     a_line_is_found_within_a_second,
+    a_rule_for_a_realm_counts_within_a_second,
     an_address_that_another_session_has_is_not_given,
     a_planned_change_has_effect_at_its_instant_and_is_then_written_down,
 );
@@ -162,6 +163,72 @@ fn a_line_is_found_within_a_second(runtime: &tokio::runtime::Runtime, database: 
     let node = start(config(database, directory));
     runtime.block_on(database.execute("UPDATE tenants SET lookup_by = 'username'"));
     eventually("no rule", PROMISE, || ask(&node, first) == unknown);
+    node.shutdown(PROMISE);
+}
+
+fn a_rule_for_a_realm_counts_within_a_second(
+    runtime: &tokio::runtime::Runtime,
+    database: &mut Database,
+    directory: &Path,
+) {
+    runtime.block_on(seed(database, directory));
+    runtime.block_on(database.execute(
+        "INSERT INTO tenants (id, name) VALUES ('o', 'Other'); \
+         INSERT INTO subscribers (id, tenant_id, username, status) VALUES ('id-of-bob', 'o', 'bob@o.example', 'active')",
+    ));
+    let node = start(config(database, directory));
+    let ask = |node: &Node, name: &str| {
+        let tenant = node.authorize(&pap(name, ""), |authorization| authorization.tenant_id.to_owned());
+        tenant.map_err(|refusal| refusal.reason)
+    };
+    let (ours, theirs) = (Ok("t".to_owned()), Err(Reason::NoPassword));
+    let steps = [
+        (
+            "UPDATE tenants SET enabled = enabled",
+            "alice@t.example",
+            Err(Reason::UnknownSubscriber),
+        ),
+        (
+            "INSERT INTO tenant_realms (tenant_id, realm, action) VALUES ('t', 't.example', 'strip')",
+            "alice@T.example",
+            ours.clone(),
+        ),
+        (
+            "INSERT INTO tenant_realms (tenant_id, realm, action, to_tenant_id) VALUES ('t', 'o.example', 'tenant', 'o')",
+            "bob@o.example",
+            theirs.clone(),
+        ),
+        (
+            "INSERT INTO tenant_realms (tenant_id, realm, action) VALUES ('t', '*', 'refuse')",
+            "alice@x.example",
+            Err(Reason::RealmRefused),
+        ),
+        (
+            "UPDATE tenant_realms SET realm = '' WHERE realm = '*'",
+            "alice",
+            Err(Reason::RealmRefused),
+        ),
+    ];
+    for (sql, name, wanted) in steps {
+        runtime.block_on(database.execute(sql));
+        eventually(sql, PROMISE, || ask(&node, name) == wanted);
+    }
+    let bob = node.identify(Some(NAS), &Sender::named(b"bob@o.example"));
+    assert_eq!(
+        (bob.tenant_id.as_deref(), bob.subscriber_id.as_deref()),
+        (Some("o"), Some("id-of-bob"))
+    );
+    node.shutdown(PROMISE);
+
+    // The copy on disk knows it too.
+    let away = NodeConfig {
+        database_url: Secret::new(database.url_of_nothing()),
+        ..config(database, directory)
+    };
+    let node = start(away);
+    assert_eq!(ask(&node, "alice"), Err(Reason::RealmRefused));
+    assert_eq!(ask(&node, "alice@t.example"), ours);
+    assert_eq!(ask(&node, "bob@o.example"), theirs);
     node.shutdown(PROMISE);
 }
 

@@ -10,7 +10,7 @@ use isp_core::nas::{Nas, NasRecord};
 use isp_core::plan::Plan;
 use isp_core::store::{SnapshotSink, Store};
 use isp_core::subscriber::{Status, Subscriber, SubscriberRecord};
-use isp_core::tenant::{Tenant, TenantCondition, UsernameCase, UsernameRealm};
+use isp_core::tenant::{Tenant, TenantCondition, TenantRealm, UsernameCase, UsernameRealm};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection};
 
 /// Makes `sqlite::name` and `postgres::name` of each test function, which takes `&Database`.
@@ -148,6 +148,7 @@ pub(crate) struct Base {
     pub(crate) plans: Vec<Plan>,
     pub(crate) nas: Vec<NasRecord>,
     pub(crate) conditions: Vec<TenantCondition>,
+    pub(crate) realms: Vec<TenantRealm>,
     pub(crate) group_rows: Vec<GroupRow>,
     pub(crate) subscribers: Vec<SubscriberRecord>,
 }
@@ -168,6 +169,10 @@ impl SnapshotSink for Base {
     fn condition(&mut self, condition: TenantCondition) {
         assert!(self.subscribers.is_empty(), "conditions come before subscribers");
         self.conditions.push(condition);
+    }
+    fn realm(&mut self, realm: TenantRealm) {
+        assert!(self.subscribers.is_empty(), "realms come before subscribers");
+        self.realms.push(realm);
     }
     fn group_row(&mut self, row: GroupRow) {
         assert!(self.subscribers.is_empty(), "groups come before subscribers");

@@ -221,6 +221,7 @@ impl isp_core::store::SnapshotSink for Meddler {
     fn plan(&mut self, _: isp_core::plan::Plan) {}
     fn nas(&mut self, _: isp_core::nas::NasRecord) {}
     fn condition(&mut self, _: isp_core::tenant::TenantCondition) {}
+    fn realm(&mut self, _: isp_core::tenant::TenantRealm) {}
     fn group_row(&mut self, _: isp_core::group::GroupRow) {}
     fn subscriber(&mut self, subscriber: SubscriberRecord) {
         self.seen.push(subscriber.id);

@@ -5,7 +5,7 @@ use isp_core::policy::binding::Enforcement;
 use isp_core::policy::schedule::{Change, Scheduled};
 use isp_core::store::PlannedChange;
 use isp_core::subscriber::Status;
-use isp_core::tenant::{Condition, ConditionAction, TenantCondition};
+use isp_core::tenant::{Condition, ConditionAction, RealmAction, TenantCondition, TenantRealm};
 
 use crate::harness::{Database, plan, subscriber, tenant};
 
@@ -13,6 +13,7 @@ on_both_databases!(
     a_network_profile_comes_back_whole,
     a_profile_is_of_its_own_tenant,
     conditions_are_set_and_loaded,
+    realms_are_set_loaded_and_deleted,
     a_plan_that_a_condition_needs_stays,
     planned_changes_are_loaded_until_they_are_applied,
     what_has_come_is_written_in_the_order_of_time,
@@ -169,6 +170,48 @@ async fn conditions_are_set_and_loaded(db: &Database) {
     db.store.tenant_condition_set(&foreign).await.unwrap_err();
 }
 
+async fn realms_are_set_loaded_and_deleted(db: &Database) {
+    base(db).await;
+    db.store.tenant_add(&tenant("t2")).await.unwrap();
+    let rule = |realm: &str, action| TenantRealm {
+        tenant_id: "t1".to_owned(),
+        realm: realm.to_owned(),
+        action,
+    };
+    let to = |tenant: &str| RealmAction::Tenant(tenant.to_owned());
+    let rules = [
+        rule(TenantRealm::NONE, RealmAction::Refuse),
+        rule(TenantRealm::OTHER, RealmAction::Accept),
+        rule("a.example", RealmAction::Strip),
+        rule("b.example", to("t2")),
+    ];
+    for rule in rules.iter().rev() {
+        db.store.tenant_realm_set(rule).await.unwrap();
+    }
+    assert_eq!(db.store.tenant_realms("t1").await.unwrap(), rules);
+    let mut loaded = db.load().await.realms;
+    loaded.sort_by(|a, b| a.realm.cmp(&b.realm));
+    assert_eq!(loaded, rules);
+    for wrong in [
+        rule("B.example", RealmAction::Strip),
+        rule("a@b.example", RealmAction::Strip),
+        rule("b.example", to("t3")),
+        rule(TenantRealm::NONE, RealmAction::Strip),
+    ] {
+        db.store.tenant_realm_set(&wrong).await.unwrap_err();
+    }
+    let in_use = db.store.tenant_delete("t2").await.unwrap_err();
+    assert!(in_use.to_string().contains("realms of others"), "{in_use}");
+    db.store
+        .tenant_realm_set(&rule("b.example", RealmAction::Refuse))
+        .await
+        .unwrap();
+    db.store.tenant_delete("t2").await.unwrap();
+    db.store.tenant_realm_delete("t1", "b.example").await.unwrap();
+    db.store.tenant_realm_delete("t1", "b.example").await.unwrap_err();
+    assert_eq!(db.store.tenant_realms("t1").await.unwrap().len(), 3);
+}
+
 async fn a_plan_that_a_condition_needs_stays(db: &Database) {
     base(db).await;
     db.store
@@ -316,6 +359,13 @@ async fn every_writer_is_in_the_feed(db: &Database) {
             "t1",
         ),
         ("DELETE FROM tenant_conditions".to_owned(), "tenant", "t1"),
+        (
+            "INSERT INTO tenant_realms (tenant_id, realm, action) VALUES ('t1', '*', 'refuse')".to_owned(),
+            "tenant",
+            "t1",
+        ),
+        ("UPDATE tenant_realms SET action = 'strip'".to_owned(), "tenant", "t1"),
+        ("DELETE FROM tenant_realms".to_owned(), "tenant", "t1"),
         ("UPDATE tenants SET lookup_by = 'mac'".to_owned(), "tenant", "t1"),
         (
             "UPDATE tenants SET interim_jitter_percent = 10".to_owned(),

@@ -9,7 +9,9 @@ use isp_core::password::AuthMethod;
 use isp_core::policy::binding::Packet;
 use isp_core::policy::reply::ReplyItem;
 use isp_core::policy::{self, SubscriberFacts, Told};
-use isp_core::snapshot::{Asked, Sender, SnapshotBuilder};
+use isp_core::snapshot::{Asked, Missing, Sender, SnapshotBuilder};
+use isp_core::store::Store;
+use isp_core::tenant::{RealmAction, Tenant};
 use serde::Serialize;
 
 use super::{nas, subscriber};
@@ -85,11 +87,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
     let (store, tenant) = context.store_and_tenant().await?;
     let subscriber = subscriber::find(store, &tenant, &args.user).await?;
     let nas = match &args.nas {
-        Some(name) => Some(nas::find_nas(store, &tenant, name).await?),
+        Some(name) => Some(find_nas(store, &tenant, name).await?),
         None => None,
     };
     let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), Arc::new(context.vendors()?));
-    if args.user_name.is_some() {
+    let foreign = nas.as_ref().is_some_and(|nas| nas.tenant_id != tenant.id);
+    if args.user_name.is_some() || foreign {
         // Others may have the name, or the line.
         store.load_snapshot(&mut builder).await?;
     } else {
@@ -123,10 +126,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
         packet,
     };
     let found = view.find(source, Some(&tenant.id), &sender).map_err(|missing| {
-        Error::Refused(match args.user_name {
-            Some(_) => format!("such a packet is refused: {}", missing.refusal(source)),
-            None => format!("subscriber {:?} is deleted, or cannot be packed", subscriber.username),
-        })
+        Error::Refused(
+            if args.user_name.is_none() && !foreign && missing == Missing::Subscriber {
+                format!("subscriber {:?} is deleted, or cannot be packed", subscriber.username)
+            } else {
+                format!("such a packet is refused: {}", missing.refusal(source))
+            },
+        )
     })?;
     let entry = found.entry().map_err(|why| Error::Refused(why.to_string()))?;
     if entry.id() != subscriber.id {
@@ -165,6 +171,23 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
         check_rows: entry.checks.len(),
         reply_rows: entry.replies.len(),
     })
+}
+
+/// The tenant's, or one of a tenant that hands a realm on to it.
+async fn find_nas(store: &Store, tenant: &Tenant, name: &str) -> Result<Nas> {
+    if let Some(nas) = store.nas_get(&tenant.id, name).await? {
+        return Ok(nas);
+    }
+    for other in store.tenant_list().await? {
+        let realms = store.tenant_realms(&other.id).await?;
+        let leads_here = |action: &RealmAction| matches!(action, RealmAction::Tenant(id) if *id == tenant.id);
+        if realms.iter().any(|realm| leads_here(&realm.action))
+            && let Some(nas) = store.nas_get(&other.id, name).await?
+        {
+            return Ok(nas);
+        }
+    }
+    nas::find_nas(store, tenant, name).await
 }
 
 fn address(nas: &Nas) -> Option<IpAddr> {

@@ -12,6 +12,7 @@ pub(crate) mod nas;
 mod network;
 pub(crate) mod plan;
 mod quota;
+mod realm;
 mod reseal;
 pub(crate) mod retention;
 mod row;

@@ -1,7 +1,7 @@
 use clap::Subcommand;
 use isp_core::tenant::Tenant;
 
-use super::{DeleteArgs, NOTHING_TO_SET, condition, new_id};
+use super::{DeleteArgs, NOTHING_TO_SET, condition, new_id, realm};
 use crate::context::{Context, find_tenant};
 use crate::error::{Error, Result};
 use crate::field::{self, FieldArgs, Record as _};
@@ -40,6 +40,9 @@ pub(crate) enum Command {
     /// What becomes of subscribers that are suspended, expired and so on
     #[command(subcommand)]
     Condition(condition::Command),
+    /// What becomes of user@realm that comes by the tenant's NAS
+    #[command(subcommand)]
+    Realm(realm::Command),
     /// Delete a tenant that owns nothing any more
     Delete {
         /// Name or id
@@ -95,6 +98,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             context.output.record(&tenant)?;
         }
         Command::Condition(command) => condition::run(context, command).await?,
+        Command::Realm(command) => realm::run(context, command).await?,
         Command::Delete { tenant, how } => {
             let tenant = find_tenant(store, &tenant).await?;
             if !how.dry_run {

@@ -10,6 +10,7 @@ crate::on_both_databases!(
     planned_changes,
     a_decision_is_told_rule_by_rule,
     who_is_found_by_its_line_is_told,
+    realms_have_rules,
 );
 
 fn base(lab: &Lab) {
@@ -289,4 +290,70 @@ fn who_is_found_by_its_line_is_told(lab: &Lab) {
     lab.ctl(&["subscriber", "add", "bob", "--cpe-mac-address", mac]).ok();
     assert!(told(mac, mac).fails(5).contains("ambiguous_line"));
     assert!(told("bob", mac).fails(5).contains("another subscriber"));
+}
+
+fn realms_have_rules(lab: &Lab) {
+    base(lab);
+    let tenant = tenant(lab);
+    lab.ctl(&["nas", "add", "192.0.2.1", "--shortname", "bng1", "--generate"])
+        .ok();
+    lab.ctl(&["tenant", "add", "Retail"]).ok();
+    let set = |realm: &str, action: &str| lab.ctl(&["tenant", "realm", "set", &tenant, realm, action, "--json"]);
+    set("A.Example", "strip").json();
+    set("none", "refuse").json();
+    let said = set("b.example", "tenant=Retail").json();
+    assert_eq!(
+        said,
+        json!([
+            {"realm": "none", "action": "refuse", "tenant": null},
+            {"realm": "a.example", "action": "strip", "tenant": null},
+            {"realm": "b.example", "action": "tenant", "tenant": "Retail"},
+        ])
+    );
+    assert!(set("b.example", "tenant=nobody").fails(3).contains("nobody"));
+    assert!(set("b.example", "tenant").fails(2).contains("tenant=NAME"));
+    assert!(set("user@b.example", "strip").fails(2).contains("after the @"));
+    assert!(set("none", "strip").fails(5).contains("without a realm"));
+
+    let told = |user: &str, tenant: &str, more: &[&str]| {
+        let args = [
+            "subscriber",
+            "explain",
+            user,
+            "--tenant",
+            tenant,
+            "--method",
+            "none",
+            "--json",
+        ];
+        lab.ctl(&[&args, more].concat())
+    };
+    let stripped = told("alice", &tenant, &["--user-name", "alice@a.example"]).json();
+    assert_eq!(stripped["verdict"], "accept", "{stripped}");
+    assert_eq!(
+        stripped["rules"][1]["saw"],
+        "found by User-Name; realm a.example is stripped"
+    );
+    assert!(told("alice", &tenant, &[]).fails(5).contains("realm_refused"));
+    lab.ctl(&[
+        "subscriber",
+        "add",
+        "bob@b.example",
+        "--tenant",
+        "Retail",
+        "--status",
+        "active",
+    ])
+    .ok();
+    let theirs = told("bob@b.example", "Retail", &["--nas", "bng1"]).json();
+    assert_eq!(theirs["verdict"], "accept", "{theirs}");
+    assert_eq!(
+        theirs["rules"][1]["saw"],
+        "found by User-Name; realm b.example is of tenant Retail"
+    );
+
+    lab.ctl(&["tenant", "realm", "delete", &tenant, "none"]).ok();
+    lab.ctl(&["tenant", "realm", "delete", &tenant, "none"]).fails(3);
+    let list = lab.ctl(&["tenant", "realm", "list", &tenant]).ok();
+    assert!(list.contains("a.example") && !list.contains("none"), "{list}");
 }

@@ -21,6 +21,7 @@ mod parity;
 mod policy;
 mod post_auth;
 mod quota;
+mod realm;
 mod reply;
 mod simultaneous;
 mod username;
