@@ -41,4 +41,6 @@ pub struct Plan {
     pub session_timeout: Option<u32>,
     pub idle_timeout: Option<u32>,
     pub acct_interim_interval: Option<u32>,
+    /// When those who have it may be online, unless they have hours of their own; see [`crate::policy::hours`].
+    pub login_time: Option<String>,
 }

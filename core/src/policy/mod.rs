@@ -24,7 +24,7 @@ use crate::plan::Plan;
 use crate::subscriber::Status;
 use crate::tenant::{Condition, Tenant, TenantRealm};
 use binding::{Binding, Compared, Packet};
-use hours::{Hours, Now};
+use hours::{Hours, HoursError, Now};
 pub use reason::Reason;
 use reply::{Attribute, ReplyItem, Value};
 use rules::{Finding, RULES};
@@ -90,7 +90,7 @@ pub struct Facts<'a> {
     /// The status as of now: of a schedule, what has come.
     pub subscriber: &'a SubscriberFacts,
     pub binding: &'a Binding<'a>,
-    /// When it may be online; `None` = always.
+    /// When it may be online; `None` = as its plan says, always if that says nothing.
     pub hours: Option<&'a Hours>,
     /// The subscriber's plan with what it always replies, compiled once.
     pub plan: Option<&'a PlanReply>,
@@ -155,7 +155,15 @@ impl<'a> Facts<'a> {
 
     /// Whether its hours have it open; `None` = it has none.
     fn open(&self) -> Option<Now> {
-        self.hours.map(|hours| hours.at(self.now, self.zone))
+        let of_plan = || self.plan?.hours.as_ref()?.as_ref().ok();
+        let hours = self.hours.or_else(of_plan)?;
+        Some(hours.at(self.now, self.zone))
+    }
+
+    /// What is wrong with the hours that it goes by.
+    fn bad_hours(&self) -> Option<&'a HoursError> {
+        let plan = self.plan.filter(|_| self.hours.is_none())?;
+        plan.hours.as_ref()?.as_ref().err()
     }
 
     fn nas_compared(&self) -> Option<Compared<'a>> {

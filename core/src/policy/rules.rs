@@ -84,13 +84,7 @@ pub(super) static RULES: [Rule; 16] = [
     },
     Rule {
         name: "hours",
-        saw: |facts| match facts.open() {
-            None => "at any time".to_owned(),
-            Some(Now::Open { until: None }) => "open always".to_owned(),
-            Some(Now::Open { until: Some(until) }) => format!("open until {}", moment(until)),
-            Some(Now::Closed { until: None }) => "closed always".to_owned(),
-            Some(Now::Closed { until: Some(until) }) => format!("closed until {}", moment(until)),
-        },
+        saw: open_hours,
         judge: hours,
     },
     Rule {
@@ -282,7 +276,23 @@ fn quota<'a>(facts: &Facts<'a>) -> Finding<'a> {
     }
 }
 
+fn open_hours(facts: &Facts<'_>) -> String {
+    let state = match facts.open() {
+        None if facts.bad_hours().is_some() => "unreadable".to_owned(),
+        None => return "at any time".to_owned(),
+        Some(Now::Open { until: None }) => "open always".to_owned(),
+        Some(Now::Open { until: Some(until) }) => format!("open until {}", moment(until)),
+        Some(Now::Closed { until: None }) => "closed always".to_owned(),
+        Some(Now::Closed { until: Some(until) }) => format!("closed until {}", moment(until)),
+    };
+    let whose = if facts.hours.is_some() { "its own" } else { "its plan's" };
+    format!("{state}, by {whose}")
+}
+
 fn hours<'a>(facts: &Facts<'a>) -> Finding<'a> {
+    if let Some(why) = facts.bad_hours() {
+        return refuse(Reason::BadAttribute, format!("login_time of the plan: {why}"));
+    }
     let Some(Now::Closed { until }) = facts.open() else {
         return Finding::Pass;
     };

@@ -37,6 +37,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0015_lookup",
     "0016_node_counts",
     "0017_realms",
+    "0018_plan_hours",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -58,6 +59,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0015_lookup",
     "0016_node_counts",
     "0017_realms",
+    "0018_plan_hours",
 );
 
 statements! {

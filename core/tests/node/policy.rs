@@ -93,6 +93,19 @@ fn a_binding_counts_within_a_second(runtime: &tokio::runtime::Runtime, database:
     eventually("hours that are none", PROMISE, || {
         from(b"0200.0000.0001") == Err(Reason::BadAttribute)
     });
+    runtime.block_on(database.execute(
+        "INSERT INTO radius_bandwidth_profiles (id, tenant_id, name, download_rate_kbps, upload_rate_kbps, login_time) \
+         VALUES ('p', 't', 'night', 1, 1, 'Xx'); \
+         UPDATE subscribers SET bandwidth_profile_id = 'p'; \
+         UPDATE subscriber_network_profiles SET login_time = 'Any'",
+    ));
+    eventually("hours of its own", PROMISE, || from(b"0200.0000.0001") == Ok(None));
+    runtime.block_on(database.execute("UPDATE subscriber_network_profiles SET login_time = NULL"));
+    eventually("those of its plan", PROMISE, || {
+        from(b"0200.0000.0001") == Err(Reason::BadAttribute)
+    });
+    runtime.block_on(database.execute("UPDATE radius_bandwidth_profiles SET login_time = 'Any'"));
+    eventually("others of its plan", PROMISE, || from(b"0200.0000.0001") == Ok(None));
     node.shutdown(PROMISE);
 }
 

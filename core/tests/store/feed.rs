@@ -159,6 +159,10 @@ async fn changes_by_raw_sql_are_followed(db: &Database) {
             "UPDATE radius_bandwidth_profiles SET redirect_url = 'https://pay.example/'",
             vec![],
         ),
+        (
+            "UPDATE radius_bandwidth_profiles SET login_time = 'Wk'",
+            vec!["Plan t1/p1"],
+        ),
         ("DELETE FROM radius_bandwidth_profiles", vec!["Plan t1/p1"]),
         ("DELETE FROM tenants WHERE id = 't2'", vec!["Tenant t2/t2"]),
     ] {

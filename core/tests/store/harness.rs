@@ -228,6 +228,7 @@ pub(crate) fn plan(id: &str, tenant_id: &str) -> Plan {
         qos_profile_upload: Some("gold-up".to_owned()),
         filter_id: Some("customers".to_owned()),
         redirect_url: Some("https://pay.example/".to_owned()),
+        login_time: Some("Wk0800-1800".to_owned()),
         session_timeout: Some(86_400),
         idle_timeout: Some(900),
         acct_interim_interval: Some(300),

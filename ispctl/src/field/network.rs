@@ -1,7 +1,6 @@
 use ipnet::Ipv6Net;
 use isp_core::network_profile::NetworkProfile;
 use isp_core::policy::binding::Enforcement;
-use isp_core::policy::hours::Hours;
 
 use super::{Field, Record, parse};
 
@@ -97,8 +96,8 @@ impl Record for NetworkProfile {
         Field::new(
             "login_time",
             "HOURS",
-            "When it may be online, by the tenant's clock: Wk0800-1800,Sa,Su (as Login-Time); none = always",
-            |p, text| login_time(text).map(|v| p.login_time = v),
+            "When it may be online, by the tenant's clock: Wk0800-1800,Sa,Su (as Login-Time); Any = always; none = as its plan says",
+            |p, text| parse::login_time(text).map(|v| p.login_time = v),
         ),
     ];
 
@@ -120,12 +119,4 @@ fn mac_addresses(text: &str) -> Result<Option<String>, String> {
         addresses.extend(parse::mac_address(one)?);
     }
     Ok((!addresses.is_empty()).then(|| addresses.join(",")))
-}
-
-fn login_time(text: &str) -> Result<Option<String>, String> {
-    let hours = parse::optional(text, 255)?;
-    if let Some(hours) = &hours {
-        Hours::parse(hours).map_err(|why| why.to_string())?;
-    }
-    Ok(hours)
 }

@@ -1,5 +1,6 @@
 //! Checked conversions from text to field types. Every error ends the sentence "FIELD: ".
 
+use isp_core::policy::hours::Hours;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -211,6 +212,15 @@ pub(crate) fn mac_address(text: &str) -> Result<Option<String>, String> {
     }
     let pairs: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect::<String>()).collect();
     Ok(Some(pairs.join(":").to_ascii_uppercase()))
+}
+
+/// Hours of the week.
+pub(crate) fn login_time(text: &str) -> Result<Option<String>, String> {
+    let hours = optional(text, 255)?;
+    if let Some(hours) = &hours {
+        Hours::parse(hours).map_err(|why| why.to_string())?;
+    }
+    Ok(hours)
 }
 
 pub(crate) fn username(text: &str) -> Result<String, String> {

@@ -144,6 +144,12 @@ impl Record for Plan {
             |p, text| parse::number(text, 60..=SECONDS_MAX).map(|v| p.acct_interim_interval = v),
         )
         .alias("interim"),
+        Field::new(
+            "login_time",
+            "HOURS",
+            "When subscribers may be online who have no hours of their own, by the tenant's clock: Wk0800-1800,Sa,Su",
+            |p, text| parse::login_time(text).map(|v| p.login_time = v),
+        ),
     ];
 
     fn blank() -> Self {

@@ -229,6 +229,7 @@ fn plans(lab: &Lab) {
             "http://pay.example/",
             json!("http://pay.example/"),
         ),
+        ("login_time", "--login-time", "Wk0800-1800", json!("Wk0800-1800")),
     ];
     for (field, option, value, expected) in given {
         let set = lab.ctl(&["plan", "set", "fibre-100", option, value, "--json"]).json();

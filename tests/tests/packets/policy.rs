@@ -173,6 +173,11 @@ on_both_databases! {
         assert!((86_400..=2 * 86_400).contains(&left), "until they begin: {left}");
 
         database.execute("DELETE FROM subscriber_network_profiles");
+        comes_to(&server, &packet, "no hours", |answer| rate(answer) == Some("20000k/100000k"));
+        database.execute(&format!("UPDATE radius_bandwidth_profiles SET login_time = '{day}' WHERE name = 'fibre'"));
+        comes_to(&server, &packet, "those of its plan", |answer| rate(answer) == Some("128k/256k"));
+        assert_recorded(&database, "alice", "restricted: outside_hours");
+        database.execute("UPDATE radius_bandwidth_profiles SET login_time = NULL");
         comes_to(&server, &packet, "all of it", |answer| rate(answer) == Some("20000k/100000k"));
         let at = i64::try_from(now).unwrap() + 4;
         let change = PlannedChange {

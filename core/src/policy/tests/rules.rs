@@ -293,6 +293,58 @@ fn who_is_found_by_its_line_needs_no_password_and_all_else() {
 }
 
 #[test]
+fn hours_are_the_plans_unless_there_are_own() {
+    let (tenant, subscriber) = (tenant(), active());
+    let plan = |text: &str| {
+        ready(Plan {
+            login_time: Some(text.to_owned()),
+            ..Plan::default()
+        })
+    };
+    // NOW is a Tuesday, 22:13:20 UTC.
+    let (open, closed, unreadable) = (plan("Any0800-2215"), plan("Any0800-2200"), plan("Xx"));
+    let any = Hours::parse("Any").unwrap();
+    let ends = Ok((None, vec!["Session-Timeout = 100".to_owned()]));
+    for (plan, hours, expected) in [
+        (&open, None, ends.clone()),
+        (&closed, None, Err(Reason::OutsideHours)),
+        (&closed, Some(&any), Ok((None, Vec::new()))),
+        (&unreadable, None, Err(Reason::BadAttribute)),
+        (&unreadable, Some(&any), Ok((None, Vec::new()))),
+    ] {
+        let facts = Facts {
+            plan: Some(plan),
+            hours,
+            vendor: vendor("accel-ppp"),
+            ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
+        };
+        let got = outcome(&facts).map(|(restricted, mut reply)| {
+            reply.retain(|item| item.starts_with("Session"));
+            (restricted, reply)
+        });
+        assert_eq!(got, expected, "{:?}", plan.plan.login_time);
+    }
+    // Neither a tier's plan nor that of a restriction says when.
+    let garden = closed;
+    let tier = Tier {
+        effect: TierEffect::Plan(&garden),
+        of_time: false,
+        until: i64::MAX,
+    };
+    let facts = Facts {
+        plan: Some(&open),
+        tier: Some(tier),
+        ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
+    };
+    assert!(outcome(&facts).is_ok());
+    let saw = |facts: &Facts<'_>| {
+        let told = explain(facts);
+        told.into_iter().find(|told| told.rule == "hours").unwrap().saw
+    };
+    assert!(saw(&facts).ends_with("by its plan's"), "{}", saw(&facts));
+}
+
+#[test]
 fn reports_of_many_are_spread_and_each_keeps_its_own_interval() {
     let (mut tenant, plan, subscriber) = (tenant(), plan(), active());
     tenant.interim_jitter_percent = 10;

@@ -3,12 +3,15 @@
 use super::{Differing, Terms, TooLong, Vendor, VendorSet};
 use crate::plan::Plan;
 use crate::policy::SubscriberFacts;
+use crate::policy::hours::{Hours, HoursError};
 use crate::policy::reply::{ReplyItem, Value};
 
 /// A plan with what it replies on NAS of each vendor, made once instead of at every login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanReply {
     pub plan: Plan,
+    /// Its hours, or what is wrong with the text that should say them.
+    pub(in crate::policy) hours: Option<Result<Hours, HoursError>>,
     /// By the vendor's index.
     ready: Box<[Result<Box<[Ready]>, TooLong>]>,
 }
@@ -26,7 +29,8 @@ impl PlanReply {
     pub fn new(plan: Plan, vendors: &VendorSet) -> Self {
         let terms = Terms::from(&plan);
         let ready = vendors.vendors().iter().map(|vendor| fill(vendor, &terms)).collect();
-        Self { plan, ready }
+        let hours = plan.login_time.as_deref().map(Hours::parse);
+        Self { plan, hours, ready }
     }
 
     /// # Errors
