@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accounting;
+pub mod addressing;
 mod clock;
 #[cfg(feature = "coa")]
 pub mod coa;

@@ -22,10 +22,25 @@
 //! # }
 //! ```
 
+mod allocate;
+mod client;
 mod lifecycle;
 mod model;
 mod owner;
+mod pool;
+mod settings;
+mod setup;
+#[cfg(feature = "store")]
+mod sync;
 
+pub use crate::addressing::Kind;
+pub use allocate::{Allocated, Allocation, AllocationError, Allocator, Released, Wanted};
+pub use client::{Client, NetboxError, Settings};
 pub use lifecycle::{IllegalTransition, LifecycleState, UnknownState};
 pub use model::{AddressStatus, Choice, CustomFields, IpAddress, Page, Prefix, PrefixStatus, Reference};
 pub use owner::{Owned, OwnerFields};
+pub use pool::Pool;
+pub use settings::{Release, Rules, Site};
+pub use setup::{Adoption, Finding, Made};
+#[cfg(feature = "store")]
+pub use sync::{Drift, DriftKind, Origin, Progress, Report, Sync, SyncError, Synced};

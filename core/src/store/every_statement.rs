@@ -9,6 +9,7 @@ use super::sql::Sql;
 fn all() -> Vec<(&'static str, Sql)> {
     [
         super::accounting::STATEMENTS,
+        super::assignments::STATEMENTS,
         super::claims::STATEMENTS,
         super::feed::STATEMENTS,
         super::groups::STATEMENTS,
@@ -28,6 +29,7 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::schedule::STATEMENTS,
         super::schema::STATEMENTS,
         super::secrets::STATEMENTS,
+        super::services::STATEMENTS,
         super::sessions::STATEMENTS,
         super::silence::STATEMENTS,
         super::subscribers::STATEMENTS,

@@ -10,6 +10,8 @@
 //! | `claims` | how many sessions a subscriber has, over all nodes |
 //! | `quotas` | quotas of plans, top-ups, and the tier of a subscriber |
 //! | `import`, `import_rows` | subscribers in bulk; what comes with them |
+//! | `assignments` | addresses that subscribers were given out of pools |
+//! | `services` | what tenants set of the systems beside this one |
 //! | `secrets` | passwords and NAS secrets, to be sealed anew |
 //! | `nodes` | what nodes say of themselves |
 //! | `sessions`, `address`, `whohad` | reading accounting back: sessions, and who had an address |
@@ -32,6 +34,7 @@ use crate::tenant::{Tenant, TenantCondition, TenantRealm};
 
 mod accounting;
 mod address;
+mod assignments;
 mod claims;
 mod error;
 #[cfg(test)]
@@ -57,6 +60,7 @@ mod rows;
 mod schedule;
 mod schema;
 mod secrets;
+mod services;
 mod sessions;
 mod silence;
 mod sql;
@@ -69,6 +73,7 @@ mod usage_plan;
 mod whohad;
 
 pub use address::{AddressError, SessionAddress};
+pub use assignments::{Addressed, Assignment};
 pub use claims::SessionClaim;
 pub use error::StoreError;
 pub use feed::ChangeFeed;
@@ -80,6 +85,7 @@ pub use quotas::{Held, QuotaState, Standing};
 pub use retention::{AccountingMonth, AgedTable};
 pub use schedule::PlannedChange;
 pub use secrets::{Replacement, StoredSecret};
+pub use services::TenantService;
 pub use sessions::{Session, SessionFilter};
 pub use usage::{TopUser, Usage, UsageAmount, UsageBy, UsageQuery, UsageRow};
 pub use whohad::{Certainty, Holder};

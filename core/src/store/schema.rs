@@ -38,6 +38,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0016_node_counts",
     "0017_realms",
     "0018_plan_hours",
+    "0019_services",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -60,6 +61,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0016_node_counts",
     "0017_realms",
     "0018_plan_hours",
+    "0019_services",
 );
 
 statements! {
