@@ -3,7 +3,7 @@
 use isp_core::netbox::{AllocationError, Drift, DriftKind, Kind, NetboxError, Origin, Released, Sync, SyncError};
 use isp_core::store::{Store, StoreError};
 use isp_core::subscriber::{Status, Subscriber};
-use isp_core::tenant::{Tenant, UsernameCase, UsernameRealm};
+use isp_core::tenant::{LookupBy, Tenant, UsernameCase, UsernameRealm};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
@@ -78,6 +78,7 @@ async fn on<F: AsyncFnOnce(&Bench)>(postgres: bool, name: &str, test: F) {
         username_realm: UsernameRealm::default(),
         timezone: "UTC".to_owned(),
         interim_jitter_percent: 0,
+        lookup_by: LookupBy::default(),
     };
     store.tenant_add(&tenant).await.unwrap();
     let bench = Bench {
