@@ -55,6 +55,18 @@ const fn believable(count: u64) -> bool {
 }
 
 impl Octets {
+    /// What another system counted.
+    #[must_use]
+    pub fn counted(input: u64, output: u64) -> Self {
+        let [input, output] = [input, output].map(|count| if believable(count) { count } else { 0 });
+        Self {
+            input,
+            output,
+            gigawords: input >= WRAP || output >= WRAP,
+            trail: Trail::default(),
+        }
+    }
+
     /// Take in one report. `at` is the second of the session it is from, `before` that of the newest report
     /// so far (0 = none).
     pub fn report(&mut self, at: i64, before: i64, input: Option<u64>, output: Option<u64>, gigawords: bool) {

@@ -149,6 +149,42 @@ impl Session {
         self.stop.is_none()
     }
 
+    fn used(&self) -> Used {
+        Used {
+            upload_octets: self.octets.input,
+            download_octets: self.octets.output,
+            seconds: self.seconds.unsigned_abs(),
+        }
+    }
+
+    /// What was used beyond `before`, from `since` on.
+    fn delta_since(&self, before: &Used, since: i64, sessions: u32) -> Option<Delta> {
+        let used = self.used();
+        Some(Delta {
+            subscriber_id: self.subscriber_id.clone()?,
+            tenant_id: self.tenant_id.clone(),
+            used: Used {
+                upload_octets: used.upload_octets - before.upload_octets,
+                download_octets: used.download_octets - before.download_octets,
+                seconds: used.seconds - before.seconds,
+            },
+            from: since.min(self.update),
+            to: self.update,
+            sessions,
+        })
+    }
+
+    /// Whether both were on at some time, but for what clocks are apart.
+    fn overlaps(&self, other: &Self) -> bool {
+        let end = |session: &Self| {
+            session
+                .stop
+                .as_ref()
+                .map_or(i64::MAX, |stop| stop.at.saturating_add(SLACK))
+        };
+        self.start <= end(other) && other.start <= end(self)
+    }
+
     /// Its beginning is more than the time of the first record that happened to come.
     const fn start_is_known(&self) -> bool {
         self.start_reported || self.seconds > 0
@@ -159,11 +195,7 @@ impl Session {
         let event = event_time(record);
         let started = record.status == AcctStatusType::Start;
         let stopped = record.status == AcctStatusType::Stop;
-        let before = Used {
-            upload_octets: self.octets.input,
-            download_octets: self.octets.output,
-            seconds: self.seconds.unsigned_abs(),
-        };
+        let before = self.used();
         let since = self.update;
         let newest = event >= self.update;
 
@@ -294,6 +326,16 @@ impl Session {
 #[derive(Debug, Clone, Default)]
 pub struct Sessions(Vec<Session>);
 
+/// What became of a session that another system recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    New,
+    /// It was open here, and went on, or ended, over there.
+    Continued,
+    /// It is here already.
+    Known,
+}
+
 enum Place {
     In(usize),
     New,
@@ -323,16 +365,49 @@ impl Sessions {
         };
         let delta = self.0.get_mut(place)?.take(record);
         self.0.sort_by_key(|session| session.start);
-        if let Some((newest, earlier)) = self.0.split_last_mut() {
-            // The id is in use again: the Stop of the one before is lost, or on its way.
+        self.end_earlier();
+        if let (Some(newest), Some(at)) = (self.0.last_mut(), restarted) {
+            newest.ended_by_restart(at);
+        }
+        delta
+    }
+
+    /// Take over a session as another system recorded it, and what it adds to its subscriber's usage. The same again changes
+    /// nothing.
+    pub fn adopt(&mut self, session: Session) -> (Adopted, Option<Delta>) {
+        let Some(known) = self.0.iter_mut().find(|known| known.overlaps(&session)) else {
+            let delta = session.delta_since(&Used::default(), session.start, 1);
+            self.0.push(session);
+            self.0.sort_by_key(|session| session.start);
+            self.end_earlier();
+            return (Adopted::New, delta);
+        };
+        if !known.is_open() || (session.is_open() && session.update <= known.update) {
+            return (Adopted::Known, None);
+        }
+        let (before, since) = (known.used(), known.update);
+        known.octets.input = known.octets.input.max(session.octets.input);
+        known.octets.output = known.octets.output.max(session.octets.output);
+        known.octets.gigawords |= session.octets.gigawords;
+        known.seconds = known.seconds.max(session.seconds);
+        known.update = known.update.max(session.update);
+        known.heard = known.heard.max(session.heard);
+        known.stop = session.stop;
+        known.connect_info_stop = session.connect_info_stop;
+        if let Some(stop) = &mut known.stop {
+            stop.at = stop.at.max(known.start);
+        }
+        let delta = known.delta_since(&before, since, 0);
+        (Adopted::Continued, delta)
+    }
+
+    /// The id is in use again: the Stop of the one before is lost, or on its way.
+    fn end_earlier(&mut self) {
+        if let Some((_, earlier)) = self.0.split_last_mut() {
             for session in earlier.iter_mut().filter(|session| session.is_open()) {
                 session.infer_stop(session.update, STALE);
             }
-            if let Some(at) = restarted {
-                newest.ended_by_restart(at);
-            }
         }
-        delta
     }
 
     fn place(&self, record: &AccountingRecord) -> Place {

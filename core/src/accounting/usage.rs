@@ -81,6 +81,11 @@ pub struct Book {
 }
 
 impl Book {
+    /// Forget the hours before this one (Unix seconds); the days stay.
+    pub fn forget_hours_before(&mut self, first: i64) {
+        self.hourly.retain(|(_, hour), _| *hour >= first);
+    }
+
     /// Enter a delta. What was used over several hours or days is spread evenly over them.
     pub fn enter(&mut self, delta: Delta, zone: &TimeZone) {
         let Delta {

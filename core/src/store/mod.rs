@@ -72,6 +72,7 @@ mod usage;
 mod usage_plan;
 mod whohad;
 
+pub use accounting::AdoptedSessions;
 pub use address::{AddressError, SessionAddress};
 pub use assignments::{Addressed, Assignment};
 pub use claims::SessionClaim;

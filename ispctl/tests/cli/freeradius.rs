@@ -93,6 +93,7 @@ from_each_kind!(
     users_groups_and_nas_are_taken_over,
     a_second_run_adds_what_is_new,
     what_is_refused_leaves_nothing,
+    sessions_are_taken_over,
 );
 
 fn import(lab: &Lab, source: &Source, args: &[&str]) -> Run {
@@ -323,4 +324,176 @@ fn a_url_with_a_password_is_no_argument() {
         }
         lab.never_printed(&SECRETS);
     });
+}
+
+const DAY: i64 = 86_400;
+
+/// A session of the source. Stock queries write numbers to SQLite; others write dates.
+struct Session {
+    id: i64,
+    user: &'static str,
+    start: Option<i64>,
+    update: Option<i64>,
+    stop: Option<i64>,
+    seconds: i64,
+    octets: [i64; 2],
+    nas: &'static str,
+    address: &'static str,
+}
+
+fn put_session(source: &Source, session: &Session) {
+    let moment = |at: Option<i64>| match (at, source.dialect) {
+        (None, _) => "NULL".to_owned(),
+        (Some(at), Dialect::Sqlite) if session.id % 2 == 0 => at.to_string(),
+        (Some(at), Dialect::Sqlite) => format!("datetime({at}, 'unixepoch')"),
+        (Some(at), Dialect::Postgres) => format!("to_timestamp({at})"),
+        (Some(at), Dialect::Mariadb) => format!("FROM_UNIXTIME({at})"),
+    };
+    // As a server elsewhere writes it: dates have no time zone there.
+    let zone = match source.dialect {
+        Dialect::Mariadb => "SET GLOBAL time_zone = '+05:45'; SET time_zone = '+05:45';",
+        Dialect::Sqlite | Dialect::Postgres => "",
+    };
+    let nas = match source.dialect {
+        Dialect::Postgres if session.nas.is_empty() => "NULL".to_owned(),
+        _ => format!("'{}'", session.nas),
+    };
+    source.execute(&format!(
+        "{zone} DELETE FROM radacct WHERE radacctid = {id};
+         INSERT INTO radacct (radacctid, acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime, acctupdatetime,
+            acctstoptime, acctsessiontime, acctinputoctets, acctoutputoctets, callingstationid, acctterminatecause,
+            framedipaddress, delegatedipv6prefix)
+         VALUES ({id}, 's-{id}', '{id:032x}', '{user}', {nas}, {}, {}, {}, {}, {}, {}, '02:00:5E:10:00:01', 'User-Request',
+            '{}', '2001:db8:{id:x}::/56')",
+        moment(session.start),
+        moment(session.update),
+        moment(session.stop),
+        session.seconds,
+        session.octets[0],
+        session.octets[1],
+        session.address,
+        id = session.id,
+        user = session.user,
+    ));
+}
+
+fn sessions_are_taken_over(lab: &Lab, source: &Source) {
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    let ended = Session {
+        id: 1,
+        user: "alice",
+        start: Some(now - 100 * DAY),
+        update: Some(now - 99 * DAY),
+        stop: Some(now - 99 * DAY),
+        seconds: DAY,
+        octets: [5_000_000_000, 7],
+        nas: "192.0.2.1",
+        address: "10.0.0.1",
+    };
+    let open = |update: i64, stop: Option<i64>, octets: i64| Session {
+        id: 2,
+        start: Some(now - 7_200),
+        update: Some(update),
+        stop,
+        seconds: update - (now - 7_200),
+        octets: [octets, octets],
+        address: "10.0.0.2",
+        ..ended
+    };
+    put_session(source, &ended);
+    put_session(source, &open(now - 3_600, None, 1_000));
+    let others = [
+        // Nobody's; not heard of for a month; of no NAS; from before there were hours; without a beginning.
+        Session {
+            id: 3,
+            user: "ghost",
+            ..ended
+        },
+        Session {
+            id: 4,
+            user: "bob",
+            start: Some(now - 40 * DAY),
+            update: Some(now - 30 * DAY),
+            stop: None,
+            ..ended
+        },
+        Session {
+            id: 5,
+            nas: "",
+            ..ended
+        },
+        Session {
+            id: 6,
+            start: Some(now - 2_000 * DAY),
+            update: None,
+            stop: Some(now - 2_000 * DAY + 60),
+            ..ended
+        },
+        Session {
+            id: 10,
+            start: None,
+            address: "10.0.0.10",
+            ..ended
+        },
+    ];
+    others.iter().for_each(|session| put_session(source, session));
+    let counts = |args: &[&str]| {
+        let report = import(lab, source, args).json();
+        let counts = &report["sessions"];
+        [
+            "read",
+            "added",
+            "continued",
+            "there",
+            "left_out",
+            "of_nobody",
+            "ended_silently",
+        ]
+        .map(|count| counts[count].as_u64().unwrap_or_else(|| panic!("{report:#}")))
+    };
+    let count = || lab.query("SELECT CAST(count(*) AS TEXT) FROM radacct").remove(0);
+    assert_eq!(counts(&["--sessions", "all"]), [7, 6, 0, 0, 1, 1, 1]);
+    assert_eq!(count(), "0", "nothing is written without --apply");
+    assert_eq!(counts(&["--sessions", "open", "--apply"]), [2, 2, 0, 0, 0, 0, 1]);
+    put_session(source, &open(now - 60, Some(now - 60), 3_000));
+    assert_eq!(counts(&["--sessions", "all", "--apply"]), [7, 4, 1, 1, 1, 1, 1]);
+    assert_eq!(counts(&["--sessions", "all", "--apply"]), [7, 0, 0, 6, 1, 1, 1]);
+    assert_eq!(count(), "6");
+
+    let holder = |address: &str, at: i64| {
+        let found = lab.ctl(&["whohad", address, "--at", &at.to_string(), "--json"]).json();
+        rows(&found, &["certainty", "username", "started_at", "stopped_at"])
+    };
+    let (from, to) = (now - 100 * DAY, now - 99 * DAY);
+    let of = |user: &str| format!("reported {user} {from} {to}");
+    assert_eq!(holder("10.0.0.1", from), [of("ghost"), of("alice")]);
+    assert_eq!(holder("10.0.0.10", from), [of("alice")], "its beginning is reckoned");
+    assert_eq!(holder("2001:db8:1::5", to), [of("alice")]);
+    let open = format!("reported alice {} {}", now - 7_200, now - 60);
+    assert_eq!(holder("10.0.0.2", now - 100), [open]);
+    let silent = lab.ctl(&["session", "list", "--username", "bob", "--json"]).json();
+    assert_eq!(
+        rows(&silent, &["stopped_at", "stop_inferred", "terminate_cause"]),
+        [format!("{} true Stale-Session", now - 30 * DAY)]
+    );
+
+    let shown = lab.ctl(&["subscriber", "show", "alice", "--json"]).json();
+    let totals = ["total_sessions", "total_upload_bytes", "total_download_bytes"].map(|total| shown[total].as_u64());
+    assert_eq!(totals, [Some(4), Some(15_000_003_000), Some(3_021)]);
+    let used = |days: i64, by: &str| {
+        let from = (now - days * DAY).to_string();
+        let usage = lab
+            .ctl(&["usage", "alice", "--from", &from, "--by", by, "--json"])
+            .json();
+        usage["upload_octets"].as_u64().unwrap()
+    };
+    assert_eq!(
+        (used(3_000, "day"), used(3_000, "total")),
+        (15_000_003_000, 15_000_003_000)
+    );
+    assert_eq!(
+        (used(300, "hour"), used(300, "total")),
+        (10_000_003_000, 10_000_003_000)
+    );
+    assert_eq!(used(10, "total"), 3_000);
 }

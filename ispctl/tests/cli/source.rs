@@ -38,6 +38,13 @@ CREATE TABLE nas (id {id}, nasname varchar(128) NOT NULL, shortname varchar(32),
 CREATE TABLE userinfo (id {id}, username varchar(128), firstname varchar(200), lastname varchar(200), email varchar(200),
     mobilephone varchar(200), homephone varchar(200), address varchar(200), city varchar(200), zip varchar(200),
     notes varchar(200));
+CREATE TABLE radacct (radacctid {big}, acctsessionid varchar(64) NOT NULL DEFAULT '', acctuniqueid varchar(32) NOT NULL UNIQUE,
+    username varchar(64), realm varchar(64), nasipaddress {inet}, nasportid varchar(32), nasporttype varchar(32),
+    acctstarttime {time}, acctupdatetime {time}, acctstoptime {time}, acctinterval int, acctsessiontime int,
+    acctauthentic varchar(32), connectinfo_start varchar(128), connectinfo_stop varchar(128), acctinputoctets bigint,
+    acctoutputoctets bigint, calledstationid varchar(50), callingstationid varchar(50), acctterminatecause varchar(32),
+    servicetype varchar(32), framedprotocol varchar(32), framedipaddress {inet}, framedipv6address {inet},
+    framedipv6prefix {inet}, framedinterfaceid varchar(44), delegatedipv6prefix {inet}, class varchar(64));
 ";
 
 impl Source {
@@ -77,7 +84,17 @@ impl Source {
             Dialect::Postgres => "serial PRIMARY KEY",
             Dialect::Mariadb => "int PRIMARY KEY AUTO_INCREMENT",
         };
-        source.execute(&SCHEMA.replace("{id}", id));
+        let (big, time, inet) = match dialect {
+            Dialect::Sqlite => ("INTEGER PRIMARY KEY", "datetime", "varchar(45) DEFAULT ''"),
+            Dialect::Postgres => ("bigserial PRIMARY KEY", "timestamp with time zone", "inet"),
+            Dialect::Mariadb => (
+                "bigint PRIMARY KEY AUTO_INCREMENT",
+                "datetime NULL",
+                "varchar(45) DEFAULT ''",
+            ),
+        };
+        let schema = SCHEMA.replace("{id}", id).replace("{big}", big);
+        source.execute(&schema.replace("{time}", time).replace("{inet}", inet));
         Some(source)
     }
 

@@ -3,6 +3,7 @@
 //! How records add up to sessions is [`crate::accounting::session`]; here the sessions of a batch are read, and what
 //! became of them is written together with what their subscribers used.
 
+mod adopt;
 mod rollup;
 mod row;
 mod sift;
@@ -22,8 +23,9 @@ use super::records::storable;
 use super::sql::{Columns, Sql, params};
 use super::{Result, Store, claims, quotas};
 use crate::accounting::session::{Session, Sessions, event_time};
-use crate::accounting::usage::{Book, Used};
+use crate::accounting::usage::{Book, Delta, Used};
 use crate::accounting::{AccountingRecord, AcctStatusType};
+pub use adopt::AdoptedSessions;
 use row::{Close, Progress, Row};
 #[cfg(test)]
 pub(super) use statements::STATEMENTS;
@@ -80,7 +82,11 @@ async fn record(tx: &mut Tx, records: &[AccountingRecord]) -> Database<()> {
             continue;
         };
         let since = (oldest - LOOK_BACK).max(0);
-        let mut batch = Batch::read(tx, sessions.clone(), since).await?;
+        let (keys, nas) = sessions
+            .clone()
+            .map(|record| (storable(&record.acct_unique_id), record.nas_ip_address))
+            .unzip();
+        let mut batch = Batch::read(tx, &keys, &nas, since).await?;
         sessions.for_each(|record| batch.take(record));
         batch.write(tx, since).await?;
     }
@@ -98,13 +104,11 @@ struct Batch {
 }
 
 impl Batch {
-    async fn read<'a>(tx: &mut Tx, records: impl Iterator<Item = &'a AccountingRecord>, since: i64) -> Database<Self> {
-        let (keys, nas): (BTreeSet<String>, BTreeSet<IpAddr>) = records
-            .map(|record| (storable(&record.acct_unique_id), record.nas_ip_address))
-            .unzip();
+    /// The sessions of these keys, but for those that ended before `since`, and when these NAS restarted.
+    async fn read(tx: &mut Tx, keys: &BTreeSet<String>, nas: &BTreeSet<IpAddr>, since: i64) -> Database<Self> {
         let mut known: HashMap<Key, Vec<Session>> = HashMap::new();
         let mut stored = HashMap::new();
-        for row in tx.link().all(statements::READ, params![&json(&keys)?, since]).await? {
+        for row in tx.link().all(statements::READ, params![&json(keys)?, since]).await? {
             let session = row::read(&row)?;
             if let Some(id) = session.id {
                 stored.insert(id, session.clone());
@@ -113,7 +117,7 @@ impl Batch {
             known.entry(key).or_default().push(session);
         }
         let mut restarts = HashMap::new();
-        for row in tx.link().all(statements::RELOADS, params![&json(&nas)?]).await? {
+        for row in tx.link().all(statements::RELOADS, params![&json(nas)?]).await? {
             let mut column = Columns::of(&row);
             restarts.insert((column.parsed()?, column.opt_text()?), column.number()?);
         }
@@ -134,10 +138,14 @@ impl Batch {
         let restarted = self.restarts.get(&nas).copied();
         let key = (storable(&record.acct_unique_id), record.tenant_id.clone());
         if let Some(delta) = self.sessions.entry(key).or_default().take(record, restarted) {
-            let rules = delta.tenant_id.as_ref().and_then(|tenant| self.tenants.get(tenant));
-            self.book
-                .enter(delta, rules.map_or(&TimeZone::UTC, |rules| &rules.zone));
+            self.enter(delta);
         }
+    }
+
+    fn enter(&mut self, delta: Delta) {
+        let rules = delta.tenant_id.as_ref().and_then(|tenant| self.tenants.get(tenant));
+        self.book
+            .enter(delta, rules.map_or(&TimeZone::UTC, |rules| &rules.zone));
     }
 
     async fn write(self, tx: &mut Tx, since: i64) -> Database<()> {

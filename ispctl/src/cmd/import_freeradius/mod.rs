@@ -5,6 +5,7 @@
 
 mod groups;
 mod report;
+mod sessions;
 mod source;
 mod users;
 mod value;
@@ -38,7 +39,10 @@ every user of the machine sees it: put it into ISP_IMPORT_URL or into a file (--
 
 A row becomes a field where it means exactly the same, its operator included; all others are kept as raw rows, in the tables
 of the same names. A group is a plan for users that are in no other one, where it gives rates and does not depend on the
-packet. What is there already is left as it is (see --update), so a second run adds what is new.";
+packet. What is there already is left as it is (see --update), so a second run adds what is new.
+
+Sessions are known by their acctuniqueid: a second run adds those that are new, and continues those that were open. One that
+is open in the source and was not heard of for long is taken for ended (Stale-Session). The servers may run meanwhile.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
@@ -67,6 +71,9 @@ pub(crate) struct Args {
     /// Time zone of the dates in Expiration [default: the tenant's]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
+    /// Bring the sessions of radacct, too, with the usage of their subscribers; afterwards, some thousands at a time
+    #[arg(long, value_enum, value_name = "WHICH")]
+    sessions: Option<sessions::Which>,
     /// Vendor of NAS whose type tells none [default: mikrotik where groups speak of it, else generic]
     #[arg(long, value_name = "NAME")]
     nas_vendor: Option<String>,
@@ -82,7 +89,6 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<()> {
 
     let mut source = Source::open(url.expose()).await?;
     let content = source.content().await;
-    source.close().await;
     let content = content?;
     let mut report = Report::new(context.settings.import_max_errors);
     if content.case_blind {
@@ -108,13 +114,28 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<()> {
             None => "generic",
         },
     };
-    let (import, written) = writer.write(mapped, &content.nas, &mut report).await?;
+    let (import, written, ids) = writer.write(mapped, &content.nas, &mut report).await?;
     if args.apply {
         import.commit().await?;
     } else {
         drop(import);
     }
-    let summary = report.summary(written, args.apply, started.elapsed().as_secs_f64());
+    let sessions = match args.sessions {
+        Some(which) => {
+            let importer = sessions::Importer {
+                store,
+                tenant: &tenant,
+                ids: &ids,
+                which,
+                batch: context.settings.import_batch,
+                apply: args.apply,
+            };
+            Some(importer.run(&mut source, &mut report).await?)
+        }
+        None => None,
+    };
+    source.close().await;
+    let summary = report.summary(written, sessions, args.apply, started.elapsed().as_secs_f64());
     context.output.record(&summary)?;
     context.output.done(if args.apply {
         "imported"

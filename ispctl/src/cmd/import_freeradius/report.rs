@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::sessions::Counts;
 use super::source::Attribute;
 
 /// Rows of one kind that met the same fate.
@@ -77,6 +78,8 @@ pub(super) struct Summary<'a> {
     memberships_added: u64,
     nas_added: u64,
     nas_there: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<Counts>,
     /// Rows that are of no use here.
     left_out: u64,
     problem_count: u64,
@@ -137,7 +140,13 @@ impl Report {
         self.tell(problem);
     }
 
-    pub(super) fn summary(&self, written: Written, applied: bool, seconds: f64) -> Summary<'_> {
+    pub(super) fn summary(
+        &self,
+        written: Written,
+        sessions: Option<Counts>,
+        applied: bool,
+        seconds: f64,
+    ) -> Summary<'_> {
         Summary {
             applied,
             seconds,
@@ -150,6 +159,7 @@ impl Report {
             memberships_added: written.memberships,
             nas_added: written.nas,
             nas_there: written.nas_there,
+            sessions,
             left_out: self.left_out,
             problem_count: self.problem_count,
             mapped: self.mapped.iter().map(|(kind, &rows)| Counted { kind, rows }).collect(),

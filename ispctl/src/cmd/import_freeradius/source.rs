@@ -137,6 +137,8 @@ impl Source {
             (
                 Self::Mysql(connection),
                 &[
+                    // Times stand in it as its users took them to be, and the driver makes the session one of UTC.
+                    "SET time_zone = @@GLOBAL.time_zone",
                     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
                     "START TRANSACTION WITH CONSISTENT SNAPSHOT",
                 ],
@@ -153,7 +155,7 @@ impl Source {
         let _ = on!(self, connection => connection.close().await);
     }
 
-    const fn text_type(&self) -> &'static str {
+    pub(super) const fn text_type(&self) -> &'static str {
         match self {
             Self::Mysql(_) => "CHAR",
             Self::Sqlite(_) | Self::Postgres(_) => "TEXT",
@@ -217,6 +219,21 @@ impl Source {
             })
             .collect();
         format!("SELECT {} FROM {table}", list.join(", "))
+    }
+
+    /// A column of times as the text of Unix seconds. One without a time zone is taken for UTC, in MySQL for the server's.
+    pub(super) fn seconds(&self, column: &str) -> String {
+        match self {
+            // Stock queries write numbers there.
+            Self::Sqlite(_) => format!(
+                "CAST(CASE typeof({column}) WHEN 'text' THEN unixepoch({column}) ELSE CAST({column} AS INTEGER) END AS TEXT)"
+            ),
+            Self::Postgres(_) => format!(
+                "CAST(CASE WHEN isfinite({column}) THEN floor(extract(epoch FROM {column}))::bigint END AS TEXT)"
+            ),
+            // Zero stands for no date.
+            Self::Mysql(_) => format!("CAST(NULLIF(FLOOR(UNIX_TIMESTAMP({column})), 0) AS CHAR)"),
+        }
     }
 
     pub(super) async fn each(
@@ -368,9 +385,9 @@ impl Source {
     }
 }
 
-type Cell = Option<Option<String>>;
+pub(super) type Cell = Option<Option<String>>;
 
-fn text(cell: Cell) -> String {
+pub(super) fn text(cell: Cell) -> String {
     cell.flatten().unwrap_or_default()
 }
 
@@ -378,7 +395,7 @@ fn number(cell: Cell) -> i64 {
     cell.flatten().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-fn filled(cell: Cell) -> Option<String> {
+pub(super) fn filled(cell: Cell) -> Option<String> {
     cell.flatten()
         .map(|text| text.trim().to_owned())
         .filter(|text| !text.is_empty())

@@ -52,13 +52,14 @@ struct There {
 }
 
 impl Writer<'_> {
-    /// Write everything into a transaction that is still to be committed.
+    /// Write everything into a transaction that is still to be committed. Gives the ids of all subscribers by their usernames,
+    /// too.
     pub(super) async fn write(
         &self,
         mapped: Mapped,
         nas: &[NasRow],
         report: &mut Report,
-    ) -> Result<(SubscriberImport, Written)> {
+    ) -> Result<(SubscriberImport, Written, HashMap<String, String>)> {
         let there = self.there().await?;
         let mut written = Written::default();
         let mut import = self.store.subscriber_import().await?;
@@ -67,6 +68,8 @@ impl Writer<'_> {
             .await?;
         let (mut check, mut reply, mut memberships) = (Vec::new(), Vec::new(), Vec::new());
         let mut batch = Vec::with_capacity(self.batch);
+        let known = there.subscribers.values();
+        let mut ids: HashMap<_, _> = known.map(|there| (there.username.clone(), there.id.clone())).collect();
         for user in mapped.users {
             let User {
                 subscriber,
@@ -95,6 +98,7 @@ impl Writer<'_> {
                     written.updated += 1;
                 } else {
                     subscriber.created_by.clone_from(&self.operator);
+                    ids.insert(subscriber.username.clone(), subscriber.id.clone());
                     batch.push(subscriber);
                     written.subscribers += 1;
                 }
@@ -117,7 +121,7 @@ impl Writer<'_> {
         }
         written.memberships = import.push_memberships(&self.tenant.id, &memberships).await?;
         self.nas(&mut import, nas, &there, report, &mut written).await?;
-        Ok((import, written))
+        Ok((import, written, ids))
     }
 
     async fn rows(&self, import: &mut SubscriberImport, table: RawTable, rows: &[RawRow]) -> Result<u64> {
