@@ -88,7 +88,7 @@ pub use schedule::PlannedChange;
 pub use secrets::{Replacement, StoredSecret};
 pub use services::TenantService;
 pub use sessions::{Session, SessionFilter};
-pub use usage::{TopUser, Usage, UsageAmount, UsageBy, UsageQuery, UsageRow};
+pub use usage::{TopUser, TopUsers, Usage, UsageAmount, UsageBy, UsageQuery, UsageRow};
 pub use whohad::{Certainty, Holder};
 
 use error::Attempt as _;

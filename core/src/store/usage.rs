@@ -1,5 +1,6 @@
 //! What subscribers used in a period, open sessions included: their records are in the roll-ups as they come.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::error::Attempt as _;
@@ -37,6 +38,14 @@ pub struct UsageAmount {
     pub seconds: u64,
 }
 
+impl UsageAmount {
+    const fn exceeds(&self, other: &Self) -> bool {
+        self.upload_octets > other.upload_octets
+            || self.download_octets > other.download_octets
+            || self.seconds > other.seconds
+    }
+}
+
 /// What was used in one hour or on one day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UsageRow {
@@ -60,6 +69,15 @@ pub struct Usage {
     pub total: UsageAmount,
     /// Hours or days in which something was used; none for a total.
     pub rows: Vec<UsageRow>,
+}
+
+/// The subscribers who used most in a period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TopUsers {
+    /// What the answer covers, as for [`Usage`].
+    pub from: i64,
+    pub to: i64,
+    pub users: Vec<TopUser>,
 }
 
 /// A subscriber among those who used most.
@@ -327,18 +345,18 @@ impl<'a> Scope<'a> {
         if first == from {
             return Ok(None);
         }
-        // Nothing is missing where the hours of these days are all that the days have.
+        // Nothing is missing where these days have no more than their hours: at both ends the hours that are partly theirs.
         let days = (calendar.date(from), calendar.next(calendar.date(first)));
-        let hours = (calendar.midnight(days.0), calendar.midnight(days.1));
+        let (begin, end) = (calendar.midnight(days.0), calendar.midnight(days.1));
         let by_day = Plan {
             days,
             ..Plan::default()
         };
         let by_hour = Plan {
-            hours: [(0, 0), hours],
+            hours: [(0, 0), (begin - begin % HOUR, end + (HOUR - end % HOUR) % HOUR)],
             ..Plan::default()
         };
-        let missing = self.total(tx, &by_day).await? != self.total(tx, &by_hour).await?;
+        let missing = self.total(tx, &by_day).await?.exceeds(&self.total(tx, &by_hour).await?);
         Ok(missing.then_some(first))
     }
 }
@@ -376,18 +394,20 @@ impl Store {
     ///
     /// # Errors
     /// As for [`Self::usage`].
-    pub async fn usage_top(&self, tenant_id: &str, from: i64, to: i64, count: u32) -> Result<Vec<TopUser>> {
+    pub async fn usage_top(&self, tenant_id: &str, from: i64, to: i64, count: u32) -> Result<TopUsers> {
         let attempt = || "find who used most".to_owned();
         let scope = Scope {
             tenant: tenant_id,
             subscriber: None,
         };
         let mut tx = self.begin_snapshot().await.attempt(attempt)?;
-        let (_, plan) = prepare(&mut tx, &scope, UsageBy::Total, from, to).await?;
+        let (calendar, plan) = prepare(&mut tx, &scope, UsageBy::Total, from, to).await?;
         let mut params = scope.params(&plan);
         params.push(count.into());
         let rows = tx.link().all(TOP, &params).await.attempt(attempt)?;
-        rows.iter().map(top_user).collect::<Sqlx<_>>().attempt(attempt)
+        let users = rows.iter().map(top_user).collect::<Sqlx<_>>().attempt(attempt)?;
+        let (from, to) = plan.bounds(&calendar);
+        Ok(TopUsers { from, to, users })
     }
 }
 
@@ -410,6 +430,6 @@ async fn prepare(tx: &mut Tx, scope: &Scope<'_>, by: UsageBy, from: i64, to: i64
         UsageBy::Day => None,
         UsageBy::Hour | UsageBy::Total => scope.hours_since(tx, from, &calendar).await.attempt(attempt)?,
     };
-    let plan = plan(by, from, to, since, &calendar);
+    let plan = plan(by, from, to, since, &calendar, Timestamp::now().as_second());
     Ok((calendar, plan))
 }

@@ -91,14 +91,19 @@ impl Plan {
     }
 }
 
-/// The rows that make up `[from, to)`, the period widened where need be; `from` is one of [`TIMES`]. Before `hours_since` there are no hours.
-pub(super) fn plan(by: UsageBy, from: i64, to: i64, hours_since: Option<i64>, calendar: &Calendar) -> Plan {
+/// The rows that make up `[from, to)`, the period widened where need be; `from` is one of [`TIMES`]. Before `hours_since` there are no hours, after `now` there is nothing.
+pub(super) fn plan(by: UsageBy, from: i64, to: i64, hours_since: Option<i64>, calendar: &Calendar, now: i64) -> Plan {
     let to = to.clamp(from + 1, TIMES.1 + 1);
     let whole_days = Plan {
         days: (calendar.date(from), calendar.day_from(to)),
         ..Plan::default()
     };
-    if by == UsageBy::Day || (by == UsageBy::Total && whole_days.bounds(calendar) == (from, to)) {
+    let exact = match whole_days.bounds(calendar) {
+        bounds if bounds == (from, to) => true,
+        // The last day has begun, and has nothing that the period has not.
+        (begin, _) => begin == from && from % HOUR != 0 && now <= to,
+    };
+    if by == UsageBy::Day || (by == UsageBy::Total && exact) {
         return whole_days;
     }
     let (from_hour, to_hour) = (from - from % HOUR, to + (HOUR - to % HOUR) % HOUR);
@@ -149,11 +154,12 @@ mod tests {
             length in 1..20 * 24 * HOUR,
             since in prop::option::of(0..30 * 24_i64),
             by in prop::sample::select(vec![UsageBy::Hour, UsageBy::Day, UsageBy::Total]),
-            zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]),
+            zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu"]),
+            now in T..T + 40 * 24 * HOUR,
         ) {
             let calendar: Calendar = zone.parse().unwrap();
             let since = since.map(|hours| T + hours * HOUR);
-            let plan = plan(by, from, from + length, since, &calendar);
+            let plan = plan(by, from, from + length, since, &calendar, now);
             let days = (calendar.midnight(plan.days.0), calendar.midnight(plan.days.1));
             let parts = [plan.hours[0], days, plan.hours[1]];
             let parts: Vec<_> = parts.iter().filter(|(from, to)| from < to).collect();

@@ -2,6 +2,9 @@
 
 use isp_core::store::{AgedTable, StoreError, UsageAmount, UsageBy, UsageQuery};
 
+use isp_core::accounting::AccountingRecord;
+
+use crate::accounting::interim;
 use crate::harness::{Database, subscriber, tenant};
 use crate::sessions::{T, at};
 
@@ -11,6 +14,7 @@ on_both_databases!(
     days_are_the_tenants_own,
     lost_hours_are_told_by_day,
     days_that_share_no_hours_are_not_mixed_with_them,
+    a_day_begins_at_the_tenants_midnight,
     a_tenant_is_the_sum_of_its_subscribers,
     the_heaviest_come_first,
     nothing_used_is_nothing,
@@ -232,12 +236,61 @@ async fn days_that_share_no_hours_are_not_mixed_with_them(db: &Database) {
     };
     assert_eq!(usage(midnight, midnight + DAY, UsageBy::Total).await, (0, DAY, 6));
     // Hours only, as far as there are any.
-    let query = usage(midnight + 1_800, midnight + 5_400, UsageBy::Total).await;
-    assert!(query.2 == 1 || query == (0, DAY, 6), "{query:?}");
+    assert_eq!(
+        usage(midnight + 1_800, midnight + 5_400, UsageBy::Total).await,
+        (1_800, 5_400, 1)
+    );
+    let hours = usage(midnight + 5_400, midnight + 9_000, UsageBy::Hour).await;
+    assert_eq!(hours, (5_400, 9_000, 0), "an hour without use is not one that is gone");
+    // From midnight until now, days are exact and hours are not.
+    let (from, _, octets) = usage(midnight, T + 99 * 366 * DAY, UsageBy::Total).await;
+    assert_eq!((from, octets), (0, 6));
+    db.raw("DELETE FROM usage_hourly").await;
+    assert_eq!(
+        usage(midnight + 5_400, midnight + 9_000, UsageBy::Hour).await,
+        (0, DAY, 6),
+        "they are gone"
+    );
     assert_eq!(
         usage(midnight - DAY, midnight + 5_400, UsageBy::Day).await,
         (-DAY, DAY, 11)
     );
+}
+
+/// Octets fall to the days of the tenant, wherever its midnight is.
+async fn a_day_begins_at_the_tenants_midnight(db: &Database) {
+    for (zone, midnight) in [("Asia/Kolkata", 18 * HOUR + 1_800), ("Asia/Kathmandu", 18 * HOUR + 900)] {
+        db.raw("DELETE FROM subscribers").await;
+        for table in ["tenants", "radacct", "usage_hourly", "usage_daily"] {
+            db.raw(&format!("DELETE FROM {table}")).await;
+        }
+        fill(db, zone).await;
+        let midnight = T + midnight;
+        let report = |at: i64, octets| AccountingRecord {
+            tenant_id: Some("t1".to_owned()),
+            subscriber_id: Some("ada".to_owned()),
+            event_time: at,
+            ..interim("1", 0, u32::try_from(at - T).unwrap(), octets, 10 * octets)
+        };
+        db.store
+            .record_accounting(&[
+                report(midnight - 600, 1_000),
+                report(midnight, 1_030),
+                report(midnight + 300, 1_130),
+                report(midnight + 1_200, 2_000),
+            ])
+            .await
+            .unwrap();
+        for by in [UsageBy::Day, UsageBy::Total] {
+            let octets = async |from, to| {
+                let usage = db.store.usage(&of("ada", from, to, by)).await.unwrap();
+                assert_eq!((usage.from, usage.to), (from, to), "{zone}");
+                usage.total.upload_octets
+            };
+            assert_eq!(octets(midnight - DAY, midnight).await, 1_030, "{zone}");
+            assert_eq!(octets(midnight, midnight + DAY).await, 970, "{zone}");
+        }
+    }
 }
 
 async fn a_tenant_is_the_sum_of_its_subscribers(db: &Database) {
@@ -277,6 +330,8 @@ async fn the_heaviest_come_first(db: &Database) {
         daily(db, who, "2026-11-01", octets, 1).await;
     }
     let top = db.store.usage_top("t1", T, T + HOUR, 3).await.unwrap();
+    assert_eq!((top.from, top.to), (T, T + HOUR));
+    let top = top.users;
     let names: Vec<&str> = top.iter().map(|user| user.subscriber_id.as_str()).collect();
     assert_eq!(names, ["bob", "ada", "dan"]);
     assert_eq!(top[0].amount, amount(7));
@@ -285,8 +340,9 @@ async fn the_heaviest_come_first(db: &Database) {
         (Some("bob"), Some("N-bob"))
     );
     assert_eq!(top[1].username, None);
-    assert_eq!(db.store.usage_top("t1", T, T + DAY, 9).await.unwrap().len(), 4);
-    assert_eq!(db.store.usage_top("t1", T + DAY, T + 2 * DAY, 9).await.unwrap(), []);
+    assert_eq!(db.store.usage_top("t1", T, T + DAY, 9).await.unwrap().users.len(), 4);
+    let later = db.store.usage_top("t1", T + DAY, T + 2 * DAY, 9).await.unwrap();
+    assert_eq!(later.users, []);
 }
 
 async fn nothing_used_is_nothing(db: &Database) {

@@ -15,7 +15,8 @@ const DAY: i64 = 86_400;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "A period is whole hours (UTC), and by day whole days of the tenant's calendar; what is printed says \
-                        which. Open sessions count as far as the NAS has told of them."
+                        which. Where the tenant's midnight is on no hour of UTC (India, Nepal), days are exact and hours \
+                        are in two of them. Open sessions count as far as the NAS has told of them."
 )]
 pub(crate) struct Args {
     /// Username or id of a subscriber [default: all of the tenant together]
@@ -97,9 +98,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<()> {
 }
 
 async fn top(context: &Context, store: &Store, tenant: &Tenant, (from, to): (i64, i64), count: u32) -> Result<()> {
-    let users = store.usage_top(&tenant.id, from, to, count).await?;
+    let top = store.usage_top(&tenant.id, from, to, count).await?;
+    context
+        .output
+        .done(&format!("from {} to {}", output::date(top.from), output::date(top.to)));
     context.output.list(
-        &users,
+        &top.users,
         &[
             "username",
             "subscriber_number",

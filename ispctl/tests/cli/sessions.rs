@@ -265,6 +265,14 @@ fn usage_is_told(lab: &Lab) {
     );
     let top = usage(&["--top", "3"]);
     assert_eq!(top[0]["username"], "alice");
+    let earlier = lab.ctl(&["usage", "--top", "3", "--from", "2026-01-02", "--to", "2026-01-05"]);
+    assert!(
+        earlier
+            .err
+            .contains("from 2026-01-02T00:00:00Z to 2026-01-05T00:00:00Z")
+            && !earlier.out.contains("alice"),
+        "{earlier:?}"
+    );
     assert!(lab.ctl(&["usage", "alice"]).ok().contains("5.00 GB"));
     lab.execute("DELETE FROM usage_hourly");
     let widened = lab.ctl(&["usage", "alice", "--by", "total", "--from", &(day + 7_200).to_string()]);
