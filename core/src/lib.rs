@@ -12,6 +12,8 @@
 //! | [`radius`], [`coa`] | sans-I/O packet codec; Disconnect and CoA client |
 //! | `netbox` | what NetBox answers about addresses, and their life; models only (feature `netbox`) |
 //! | `store` | SQLite and PostgreSQL behind one contract (features `sqlite`, `postgres`) |
+//! | [`order`] | what a NAS is to be told of a live session |
+//! | `convergence` | live sessions made to follow the database (features `coa` and a store) |
 //! | `node` | one AAA node: snapshot, change feed and writers, as a server embeds it |
 //!
 //! With no features the crate is the model, the policy, the snapshot and the codec: no driver, no runtime.
@@ -22,6 +24,8 @@ pub mod addressing;
 mod clock;
 #[cfg(feature = "coa")]
 pub mod coa;
+#[cfg(all(feature = "coa", feature = "store"))]
+pub mod convergence;
 pub mod dictionary;
 pub mod group;
 pub mod nas;
@@ -30,6 +34,7 @@ pub mod netbox;
 pub mod network_profile;
 #[cfg(feature = "store")]
 pub mod node;
+pub mod order;
 pub mod password;
 pub mod plan;
 pub mod policy;

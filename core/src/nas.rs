@@ -28,6 +28,71 @@ pub struct Nas {
     pub description: Option<String>,
     /// An Access-Request without Message-Authenticator is refused.
     pub require_message_authenticator: bool,
+    #[serde(flatten)]
+    pub coa: CoaSettings,
+}
+
+/// How a NAS takes orders about its sessions; what is `None` is its vendor's or the usual.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CoaSettings {
+    pub coa_port: Option<u16>,
+    /// Milliseconds to wait for the answer to a packet.
+    pub coa_timeout: Option<u32>,
+    /// Times a packet is sent.
+    pub coa_attempts: Option<u32>,
+    /// Orders per second.
+    pub coa_rate: Option<u32>,
+    /// An answer without Message-Authenticator does not count.
+    pub coa_strict: bool,
+    pub coa_transport: CoaTransport,
+}
+
+/// How orders get to a NAS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CoaTransport {
+    #[default]
+    Udp,
+    /// The server's own client program.
+    Radclient,
+    /// A gateway that takes orders by HTTP.
+    Http,
+    /// RADIUS over TLS (RFC 6614).
+    Radsec,
+    /// It takes none.
+    None,
+}
+
+impl CoaTransport {
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Radclient, Self::Http, Self::Radsec, Self::None];
+
+    /// The word the database uses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Radclient => "radclient",
+            Self::Http => "http",
+            Self::Radsec => "radsec",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A word that is no [`CoaTransport`].
+#[derive(Debug, thiserror::Error)]
+#[error("unknown transport {0:?}: expected udp, radclient, http, radsec or none")]
+pub struct UnknownTransport(String);
+
+impl std::str::FromStr for CoaTransport {
+    type Err = UnknownTransport;
+
+    fn from_str(word: &str) -> Result<Self, UnknownTransport> {
+        Self::ALL
+            .into_iter()
+            .find(|transport| transport.as_str() == word)
+            .ok_or_else(|| UnknownTransport(word.to_owned()))
+    }
 }
 
 impl Nas {
@@ -56,6 +121,7 @@ pub struct NasRecord {
     pub server: Option<String>,
     pub secret: SharedSecret,
     pub require_message_authenticator: bool,
+    pub coa: CoaSettings,
 }
 
 impl NasRecord {

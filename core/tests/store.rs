@@ -36,6 +36,8 @@ mod import;
 mod load;
 #[path = "store/nodes.rs"]
 mod nodes;
+#[path = "store/orders.rs"]
+mod orders;
 #[path = "store/policy.rs"]
 mod policy;
 #[path = "store/quota_hazards.rs"]

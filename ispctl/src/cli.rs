@@ -5,7 +5,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use crate::cmd::{
-    accounting, group, import_freeradius, key, migrate, nas, plan, retention, session, status, subscriber, tenant,
+    accounting, coa, group, import_freeradius, key, migrate, nas, plan, retention, serve, session, status, subscriber, tenant,
     usage, vendor, whohad,
 };
 use crate::config::{Flags, Settings};
@@ -64,6 +64,11 @@ enum Command {
     /// Sessions as accounting recorded them
     #[command(subcommand)]
     Session(session::Command),
+    /// What NAS were told of live sessions, and what came of it
+    #[command(subcommand)]
+    Coa(coa::Command),
+    /// Make live sessions follow the database, until told to stop
+    Serve,
     /// What a subscriber, or all of a tenant, used in a period
     Usage(usage::Args),
     /// Who had an address at a time
@@ -92,7 +97,11 @@ pub(crate) fn run() -> Result<()> {
         output::warning(warning);
     }
     let context = Context::new(settings, Output { json: cli.json });
-    tokio::runtime::Builder::new_current_thread()
+    let mut runtime = match cli.command {
+        Command::Serve => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    runtime
         .enable_all()
         .build()
         .map_err(Error::Runtime)?
@@ -116,6 +125,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Import(ImportCommand::FreeradiusSql(args)) => import_freeradius::run(context, &args).await,
         Command::Group(command) => group::run(context, command).await,
         Command::Session(command) => session::run(context, command).await,
+        Command::Coa(command) => coa::run(context, command).await,
+        Command::Serve => serve::run(context).await,
         Command::Usage(args) => usage::run(context, args).await,
         Command::Whohad(args) => whohad::run(context, args).await,
         Command::Retention(args) => retention::run(context, args).await,

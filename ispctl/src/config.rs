@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use isp_core::password::{Scheme, UnknownScheme};
 use isp_core::secret::Secret;
@@ -71,6 +72,10 @@ struct File {
     import_batch: Option<usize>,
     import_max_errors: Option<usize>,
     reseal_batch: Option<u32>,
+    coa_port: Option<u16>,
+    coa_timeout: Option<f64>,
+    coa_retries: Option<u32>,
+    coa_give_up: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -100,8 +105,21 @@ pub(crate) struct Settings {
     pub(crate) import_max_errors: usize,
     /// Records read and written at a time.
     pub(crate) reseal_batch: u32,
+    pub(crate) coa: CoaDefaults,
     /// Worth telling the operator, not worth stopping for.
     pub(crate) warnings: Vec<String>,
+}
+
+/// How NAS are told of sessions where neither they nor their vendors say. The environment is that of the original system.
+#[derive(Debug)]
+pub(crate) struct CoaDefaults {
+    pub(crate) port: Option<u16>,
+    pub(crate) timeout: Duration,
+    /// Times a packet is sent after the first.
+    pub(crate) retries: u32,
+    pub(crate) give_up: Duration,
+    /// For NAS that are in no row of the database.
+    pub(crate) secret: Option<Secret<String>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +139,12 @@ pub(crate) enum ConfigError {
     PasswordInArguments,
     #[error("--database-url or ISP_DATABASE_URL: {NO_DATABASE_URL}")]
     DatabaseUrl,
+    #[error("{name}: {value:?} is {rule}")]
+    Environment {
+        name: &'static str,
+        value: String,
+        rule: &'static str,
+    },
     #[error("--log or ISP_LOG: {0}")]
     Log(String),
     #[error(
@@ -216,7 +240,28 @@ impl Settings {
             2,
             100,
         )?;
+        let coa_timeout = environment("RADIUS_TIMEOUT", "no number of seconds from 0.01 to 60", |text| {
+            text.parse().ok().filter(|seconds| COA_TIMEOUTS.contains(seconds))
+        })?;
+        if let Some(seconds) = file.coa_timeout.filter(|seconds| !COA_TIMEOUTS.contains(seconds)) {
+            return Err(bad("coa_timeout", format!("{seconds} is not between 0.01 and 60")));
+        }
+        let coa_retries = environment("RADIUS_MAX_RETRIES", "no number from 0 to 19", |text| {
+            text.parse().ok().filter(|retries| *retries < 20)
+        })?;
+        if let Some(retries) = file.coa_retries.filter(|retries| *retries >= 20) {
+            return Err(bad("coa_retries", format!("{retries} is not between 0 and 19")));
+        }
+        let port = environment("RADIUS_COA_PORT", "no port", |text| text.parse().ok().filter(|port| *port > 0))?;
+        let coa = CoaDefaults {
+            port: port.or(file.coa_port),
+            timeout: Duration::from_secs_f64(coa_timeout.or(file.coa_timeout).unwrap_or(1.0)),
+            retries: coa_retries.or(file.coa_retries).unwrap_or(2),
+            give_up: Duration::from_secs(file.coa_give_up.unwrap_or(3_600)),
+            secret: environment("RADIUS_SECRET", "no secret", |text| Some(Secret::new(text.to_owned())))?,
+        };
         Ok(Self {
+            coa,
             database_url: url,
             database_connections: u32::try_from(connections).unwrap_or(u32::MAX),
             key_file: given_path(&flags.key_file).or(file.key_file),
@@ -237,6 +282,24 @@ impl Settings {
 fn level(name: &str) -> Result<LevelFilter, String> {
     name.parse()
         .map_err(|_| format!("{name:?} is none of off, error, warn, info, debug, trace"))
+}
+
+/// Seconds that a NAS may take to answer.
+const COA_TIMEOUTS: std::ops::RangeInclusive<f64> = 0.01..=60.0;
+
+/// A variable that is set but empty is not set. Its value is in the error unless it is a secret, which any text can be.
+fn environment<T>(
+    name: &'static str,
+    rule: &'static str,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, ConfigError> {
+    let Some(value) = std::env::var(name).ok().filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    match read(value.trim()) {
+        Some(read) => Ok(Some(read)),
+        None => Err(ConfigError::Environment { name, value, rule }),
+    }
 }
 
 fn login_name() -> Option<String> {

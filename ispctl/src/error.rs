@@ -36,6 +36,8 @@ pub(crate) enum Error {
     Conflict(String),
     #[error("{file}: {errors} error(s); nothing was imported")]
     ImportRefused { file: String, errors: u64 },
+    #[error("{failed} of {all} order(s) did not reach what they are for")]
+    Orders { failed: usize, all: usize },
     #[error("{0} secret(s) could not be opened and stay as they are")]
     Unreadable(u64),
     #[error(transparent)]
@@ -109,6 +111,7 @@ impl Error {
             | Self::StillRefused(_)
             | Self::Store(StoreError::Refused { .. }) => 5,
             Self::Unreadable(_)
+            | Self::Orders { .. }
             | Self::Store(_)
             | Self::Journal(_)
             | Self::Secret(_)

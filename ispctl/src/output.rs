@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 
 /// Fields that hold Unix seconds: people see a date.
-const TIMES: [&str; 27] = [
+const TIMES: [&str; 30] = [
     "at",
     "applied_at",
     "activation_date",
@@ -41,6 +41,9 @@ const TIMES: [&str; 27] = [
     "until",
     "tier_since",
     "tier_until",
+    "not_before",
+    "sent_at",
+    "finished_at",
 ];
 
 /// Fields that hold octets, and such that hold seconds of duration: people see larger units, programs the numbers.

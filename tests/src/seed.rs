@@ -62,6 +62,7 @@ impl Database {
             community: None,
             description: None,
             require_message_authenticator: false,
+            coa: isp_core::nas::CoaSettings::default(),
         };
         self.wait(self.store().nas_add(&nas)).unwrap();
     }

@@ -6,6 +6,7 @@ pub struct ErrorCause(pub u32);
 
 impl ErrorCause {
     pub const SESSION_CONTEXT_NOT_FOUND: Self = Self(503);
+    pub const RESOURCES_UNAVAILABLE: Self = Self(506);
 
     /// The name in the RFC.
     #[must_use]

@@ -19,7 +19,7 @@ const CHUNK: usize = 1_000;
 /// Where a subscriber stands in the snapshot: tenant and normalized name.
 type Key = (u32, String);
 
-pub(super) struct Intake {
+pub(crate) struct Intake {
     dictionary: Arc<dyn Dictionary>,
     vendors: Arc<VendorSet>,
     /// Subscribers that are not served because another has their normalized name: due when it gives the name up.
@@ -27,7 +27,7 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(dictionary: Arc<dyn Dictionary>, vendors: Arc<VendorSet>) -> Self {
+    pub(crate) fn new(dictionary: Arc<dyn Dictionary>, vendors: Arc<VendorSet>) -> Self {
         Self {
             dictionary,
             vendors,
@@ -36,12 +36,12 @@ impl Intake {
     }
 
     /// A builder for a full load.
-    pub(super) fn builder(&self) -> SnapshotBuilder {
+    pub(crate) fn builder(&self) -> SnapshotBuilder {
         SnapshotBuilder::new(Arc::clone(&self.dictionary), Arc::clone(&self.vendors))
     }
 
     /// Take over what a full load left out.
-    pub(super) fn remember(&mut self, left_out: Vec<LeftOut>) {
+    pub(crate) fn remember(&mut self, left_out: Vec<LeftOut>) {
         self.left_out.clear();
         for LeftOut { tenant, name, id } in left_out {
             self.left_out.entry((tenant, name)).or_default().insert(id);
@@ -49,7 +49,7 @@ impl Intake {
     }
 
     /// Apply changes in place. `false` = only a full load can take them in.
-    pub(super) async fn take_in(
+    pub(crate) async fn take_in(
         &mut self,
         store: &Store,
         snapshot: &Snapshot,

@@ -10,7 +10,7 @@ mod applier;
 mod client;
 mod config;
 mod follower;
-mod intake;
+pub(crate) mod intake;
 mod journal;
 mod link;
 mod report;

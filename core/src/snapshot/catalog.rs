@@ -263,11 +263,23 @@ impl Catalog {
         self.nas.get(nas.at)
     }
 
+    /// The vendor of a NAS that is one.
+    #[must_use]
+    pub fn vendor_of(&self, nas: &NasEntry) -> &Vendor {
+        self.vendors.by_index(nas.vendor)
+    }
+
+    /// What a NAS of no known vendor is taken for.
+    #[must_use]
+    pub fn generic(&self) -> &Vendor {
+        self.vendors.generic()
+    }
+
     /// The vendor of a NAS; what is no NAS is generic.
     #[must_use]
     pub fn vendor(&self, nas: Option<&NasEntry>, tenant: &Tenant) -> &Vendor {
         match nas {
-            Some(nas) => self.vendors.by_index(nas.vendor),
+            Some(nas) => self.vendor_of(nas),
             None => self
                 .vendors
                 .for_tenant([&tenant.name, &tenant.id], self.vendors.generic()),

@@ -38,6 +38,7 @@ fn nas(id: i64, tenant_id: &str, network: &str) -> NasRecord {
         server: None,
         secret: String::new().into(),
         require_message_authenticator: false,
+        coa: crate::nas::CoaSettings::default(),
         id,
         tenant_id: tenant_id.into(),
         network: network.parse().unwrap(),

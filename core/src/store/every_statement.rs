@@ -19,6 +19,7 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::nas::STATEMENTS,
         super::network_profiles::STATEMENTS,
         super::nodes::STATEMENTS,
+        super::orders::STATEMENTS,
         super::overview::STATEMENTS,
         super::plans::STATEMENTS,
         super::quotas::STATEMENTS,

@@ -122,8 +122,8 @@ macro_rules! postgres_all_rows {
 
 statements! {
     NAS {
-        both: "SELECT id, tenant_id, nasname, shortname, vendor, type, server, secret, require_message_authenticator
-            FROM nas ORDER BY id",
+        both: concat!("SELECT id, tenant_id, nasname, shortname, vendor, type, server, secret,
+                require_message_authenticator, ", nas::coa_columns!(), " FROM nas ORDER BY id"),
     }
     TENANTS {
         both: concat!("SELECT ", tenants::tenant_columns!(), " FROM tenants"),
@@ -298,6 +298,7 @@ fn nas_record(row: &Row) -> Driver<Option<NasRecord>> {
         server: columns.opt_text()?,
         secret: columns.text()?.into(),
         require_message_authenticator: columns.flag()?,
+        coa: nas::coa(&mut columns)?,
     }))
 }
 

@@ -14,6 +14,7 @@
 //! | `services` | what tenants set of the systems beside this one |
 //! | `secrets` | passwords and NAS secrets, to be sealed anew |
 //! | `nodes` | what nodes say of themselves |
+//! | `orders` | what NAS are told of live sessions, and what came of it |
 //! | `sessions`, `address`, `whohad` | reading accounting back: sessions, and who had an address |
 //! | `usage`, `usage_plan` | what subscribers used |
 //! | `retention` | months made ahead, and what is old enough to go |
@@ -48,6 +49,7 @@ mod load;
 mod nas;
 mod network_profiles;
 mod nodes;
+mod orders;
 mod overview;
 mod plans;
 #[cfg(feature = "postgres")]
@@ -81,6 +83,9 @@ pub use feed::ChangeFeed;
 pub use import::{ImportError, SubscriberImport};
 pub use import_rows::{Membership, RawRow, RawTable};
 pub use nodes::{NodeReport, NodeState, NodeStatus};
+pub use orders::{
+    Applied, ClaimedOrder, LiveFilter, LiveOrder, OrderFilter, OrderOutcome, OrderProgress, Review, ReviewOf, ReviewedSession,
+};
 pub use overview::Overview;
 pub use quotas::{Held, QuotaState, Standing};
 pub use retention::{AccountingMonth, AgedTable};

@@ -8,20 +8,33 @@ use super::error::{Attempt as _, StoreError};
 use super::link::Link;
 use super::sql::{Columns, Row, params, statements};
 use super::{Result, Store, must_hit};
-use crate::nas::Nas;
+use crate::nas::{CoaSettings, Nas};
+
+/// The columns of [`coa`].
+macro_rules! coa_columns {
+    () => {
+        "CAST(coa_port AS bigint), CAST(coa_timeout AS bigint), CAST(coa_attempts AS bigint), \
+         CAST(coa_rate AS bigint), coa_strict, coa_transport"
+    };
+}
+pub(super) use coa_columns;
 
 macro_rules! columns {
     () => {
-        "id, tenant_id, nasname, shortname, type, vendor, model, firmware_version, CAST(ports AS bigint), secret, \
-         server, community, description, require_message_authenticator"
+        concat!(
+            "id, tenant_id, nasname, shortname, type, vendor, model, firmware_version, CAST(ports AS bigint), secret, \
+             server, community, description, require_message_authenticator, ",
+            coa_columns!()
+        )
     };
 }
 
 statements! {
     ADD {
         both: "INSERT INTO nas (tenant_id, nasname, shortname, type, vendor, model, firmware_version, ports, secret,
-                server, community, description, require_message_authenticator)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
+                server, community, description, require_message_authenticator, coa_port, coa_timeout, coa_attempts,
+                coa_rate, coa_strict, coa_transport)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) RETURNING id",
     }
     LIST {
         sqlite: concat!("SELECT ", columns!(), " FROM nas WHERE $1 IS NULL OR tenant_id = $1 ORDER BY id"),
@@ -38,12 +51,14 @@ statements! {
     SET {
         sqlite: "UPDATE nas SET nasname = $2, shortname = $3, type = $4, vendor = $5, model = $6, firmware_version = $7,
                 ports = $8, secret = $9, server = $10, community = $11, description = $12,
-                require_message_authenticator = $13, updated_at = datetime('now')
-            WHERE tenant_id = $1 AND id = $14",
+                require_message_authenticator = $13, coa_port = $14, coa_timeout = $15, coa_attempts = $16,
+                coa_rate = $17, coa_strict = $18, coa_transport = $19, updated_at = datetime('now')
+            WHERE tenant_id = $1 AND id = $20",
         postgres: "UPDATE nas SET nasname = $2, shortname = $3, type = $4, vendor = $5, model = $6,
                 firmware_version = $7, ports = $8, secret = $9, server = $10, community = $11, description = $12,
-                require_message_authenticator = $13, updated_at = now()
-            WHERE tenant_id = $1 AND id = $14",
+                require_message_authenticator = $13, coa_port = $14, coa_timeout = $15, coa_attempts = $16,
+                coa_rate = $17, coa_strict = $18, coa_transport = $19, updated_at = now()
+            WHERE tenant_id = $1 AND id = $20",
     }
     DELETE {
         both: "DELETE FROM nas WHERE tenant_id = $1 AND id = $2",
@@ -67,6 +82,18 @@ fn nas(row: &Row) -> std::result::Result<Nas, sqlx::Error> {
         community: columns.opt_text()?,
         description: columns.opt_text()?,
         require_message_authenticator: columns.flag()?,
+        coa: coa(&mut columns)?,
+    })
+}
+
+pub(super) fn coa(columns: &mut Columns<'_>) -> std::result::Result<CoaSettings, sqlx::Error> {
+    Ok(CoaSettings {
+        coa_port: columns.opt_number()?,
+        coa_timeout: columns.opt_number()?,
+        coa_attempts: columns.opt_number()?,
+        coa_rate: columns.opt_number()?,
+        coa_strict: columns.flag()?,
+        coa_transport: columns.parsed()?,
     })
 }
 
@@ -105,6 +132,12 @@ macro_rules! nas_params {
             &$nas.community,
             &$nas.description,
             $nas.require_message_authenticator,
+            $nas.coa.coa_port,
+            $nas.coa.coa_timeout,
+            $nas.coa.coa_attempts,
+            $nas.coa.coa_rate,
+            $nas.coa.coa_strict,
+            $nas.coa.coa_transport.as_str(),
             $($more),*
         ]
     };

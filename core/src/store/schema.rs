@@ -39,6 +39,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0017_realms",
     "0018_plan_hours",
     "0019_services",
+    "0020_coa_orders",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -62,6 +63,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0017_realms",
     "0018_plan_hours",
     "0019_services",
+    "0020_coa_orders",
 );
 
 statements! {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use futures_util::FutureExt as _;
 use isp_core::group::GroupRow;
-use isp_core::nas::{Nas, NasRecord};
+use isp_core::nas::{CoaSettings, CoaTransport, Nas, NasRecord};
 use isp_core::plan::Plan;
 use isp_core::store::{SnapshotSink, Store};
 use isp_core::subscriber::{Status, Subscriber, SubscriberRecord};
@@ -251,6 +251,14 @@ pub(crate) fn nas(tenant_id: &str, nasname: &str) -> Nas {
         community: Some("public".to_owned()),
         description: Some("rack 3".to_owned()),
         require_message_authenticator: true,
+        coa: CoaSettings {
+            coa_port: Some(1700),
+            coa_timeout: Some(500),
+            coa_attempts: Some(2),
+            coa_rate: Some(50),
+            coa_strict: true,
+            coa_transport: CoaTransport::Radclient,
+        },
     }
 }
 

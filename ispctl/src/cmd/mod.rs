@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod accounting;
+pub(crate) mod coa;
 mod condition;
 mod explain;
 pub(crate) mod group;
@@ -17,6 +18,8 @@ mod reseal;
 pub(crate) mod retention;
 mod row;
 mod schedule;
+pub(crate) mod serve;
+mod order;
 pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod subscriber;

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use clap::Subcommand;
 use isp_core::store::{Session, SessionAddress, SessionFilter};
 
+use super::order;
 use super::subscriber::find;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -12,6 +13,10 @@ use crate::{field, output, period};
 pub(crate) enum Command {
     /// List sessions, the latest first, of the tenant named or of all
     List(ListArgs),
+    /// Tell the NAS to end open sessions
+    Disconnect(order::DisconnectArgs),
+    /// Tell the NAS to change open sessions
+    Coa(order::ChangeArgs),
     /// Show all of one session
     Show {
         /// Its id, or its Acct-Unique-Session-Id for the latest of that
@@ -53,6 +58,8 @@ pub(crate) struct ListArgs {
 pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
     match command {
         Command::List(args) => list(context, args).await,
+        Command::Disconnect(args) => order::disconnect(context, args).await,
+        Command::Coa(args) => order::change(context, args).await,
         Command::Show { session } => show(context, &session).await,
     }
 }

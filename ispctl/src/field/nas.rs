@@ -1,4 +1,4 @@
-use isp_core::nas::Nas;
+use isp_core::nas::{CoaSettings, Nas, UnknownTransport};
 
 use super::{Field, Record, parse};
 
@@ -51,6 +51,43 @@ impl Record for Nas {
             "Whether its Access-Requests are refused without Message-Authenticator (default no)",
             |n, text| parse::flag(text).map(|v| n.require_message_authenticator = v),
         ),
+        Field::new(
+            "coa_port",
+            "PORT",
+            "Where it takes orders about its sessions (default: its vendor's)",
+            |n, text| parse::number(text, 1..=u16::MAX).map(|v| n.coa.coa_port = v),
+        ),
+        Field::new(
+            "coa_timeout",
+            "MILLISECONDS",
+            "How long it may take to answer one",
+            |n, text| parse::number(text, 10..=60_000).map(|v| n.coa.coa_timeout = v),
+        ),
+        Field::new("coa_attempts", "NUMBER", "How often one is sent", |n, text| {
+            parse::number(text, 1..=20).map(|v| n.coa.coa_attempts = v)
+        }),
+        Field::new(
+            "coa_rate",
+            "NUMBER",
+            "How many it takes in a second",
+            |n, text| parse::number(text, 1..=100_000).map(|v| n.coa.coa_rate = v),
+        ),
+        Field::new(
+            "coa_strict",
+            "YES|NO",
+            "Whether its answers do not count without Message-Authenticator (default no)",
+            |n, text| parse::flag(text).map(|v| n.coa.coa_strict = v),
+        ),
+        Field::new(
+            "coa_transport",
+            "WORD",
+            "How they get there: udp (default), radclient, http, radsec; none = it takes none",
+            |n, text| {
+                text.parse()
+                    .map(|v| n.coa.coa_transport = v)
+                    .map_err(|why: UnknownTransport| why.to_string())
+            },
+        ),
         Field::new("description", "TEXT", "Where and what it is", |n, text| {
             parse::prose(text, 200).map(|v| n.description = v)
         }),
@@ -72,6 +109,7 @@ impl Record for Nas {
             community: None,
             description: None,
             require_message_authenticator: false,
+            coa: CoaSettings::default(),
         }
     }
 }

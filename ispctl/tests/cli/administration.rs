@@ -285,6 +285,12 @@ fn nas(lab: &Lab) {
             "community",
             "description",
             "require_message_authenticator",
+            "coa_port",
+            "coa_timeout",
+            "coa_attempts",
+            "coa_rate",
+            "coa_strict",
+            "coa_transport",
             "secret_form"
         ]
     );

@@ -261,6 +261,7 @@ impl Writer<'_> {
             description: row.description.clone(),
             // Stock sql has no column for it.
             require_message_authenticator: false,
+            coa: isp_core::nas::CoaSettings::default(),
         }
     }
 }
