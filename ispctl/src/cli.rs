@@ -101,15 +101,11 @@ pub(crate) fn run() -> Result<()> {
         Command::Serve => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
-    runtime
-        .enable_all()
-        .build()
-        .map_err(Error::Runtime)?
-        .block_on(async {
-            let outcome = dispatch(&context, cli.command).await;
-            context.close().await;
-            outcome
-        })
+    runtime.enable_all().build().map_err(Error::Runtime)?.block_on(async {
+        let outcome = dispatch(&context, cli.command).await;
+        context.close().await;
+        outcome
+    })
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<()> {

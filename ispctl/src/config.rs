@@ -252,7 +252,9 @@ impl Settings {
         if let Some(retries) = file.coa_retries.filter(|retries| *retries >= 20) {
             return Err(bad("coa_retries", format!("{retries} is not between 0 and 19")));
         }
-        let port = environment("RADIUS_COA_PORT", "no port", |text| text.parse().ok().filter(|port| *port > 0))?;
+        let port = environment("RADIUS_COA_PORT", "no port", |text| {
+            text.parse().ok().filter(|port| *port > 0)
+        })?;
         let coa = CoaDefaults {
             port: port.or(file.coa_port),
             timeout: Duration::from_secs_f64(coa_timeout.or(file.coa_timeout).unwrap_or(1.0)),

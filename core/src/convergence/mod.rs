@@ -9,6 +9,10 @@
 //! Both meet in the table `coa_orders`. What a crash leaves in hand is sent again, the same, once its lease has run out.
 
 mod base;
+mod diff;
+mod outlook;
+mod reconciler;
+mod review;
 mod wire;
 mod worker;
 
@@ -27,6 +31,7 @@ use crate::secret::KeyRing;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use base::Base;
+use reconciler::Reconciler;
 
 /// Settings of [`Convergence`].
 #[derive(Debug, Clone)]
@@ -54,9 +59,11 @@ impl Convergence {
     pub fn start(store: &Store, config: ConvergenceConfig) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (loaded_sender, loaded) = watch::channel(false);
-        let (news_sender, mut news) = mpsc::channel(64);
+        let (news_sender, news) = mpsc::channel(64);
         let (base, snapshot) = Base::new(store.clone(), Arc::clone(&config.vendors), config.poll, news_sender);
         let due = Arc::new(Notify::new());
+        let owner = config.worker.owner.clone();
+        let reconciler = Reconciler::new(store.clone(), Arc::clone(&snapshot), owner, Arc::clone(&due));
         let worker = Worker::new(
             store.clone(),
             Arc::clone(&snapshot),
@@ -65,7 +72,7 @@ impl Convergence {
         );
         let tasks = vec![
             tokio::spawn(base.run(loaded_sender, stopped.clone())),
-            tokio::spawn(async move { while news.recv().await.is_some() {} }),
+            tokio::spawn(reconciler.run(news, stopped.clone())),
             tokio::spawn(once_loaded(loaded.clone(), worker.run(Arc::clone(&due), stopped))),
         ];
         Self { stop, loaded, tasks }
@@ -99,7 +106,10 @@ async fn once_loaded(mut loaded: watch::Receiver<bool>, run: impl Future<Output 
 ///
 /// # Errors
 /// The database does not answer.
-pub async fn nas_only(store: &Store, vendors: Arc<VendorSet>) -> Result<Arc<ArcSwap<Snapshot>>, crate::store::StoreError> {
+pub async fn nas_only(
+    store: &Store,
+    vendors: Arc<VendorSet>,
+) -> Result<Arc<ArcSwap<Snapshot>>, crate::store::StoreError> {
     let mut catalog = crate::snapshot::Catalog::new(vendors);
     store.load_catalog(&mut catalog).await?;
     let snapshot = Snapshot::default();

@@ -93,7 +93,7 @@ pub enum WireError {
 ///
 /// # Errors
 /// An attribute is not known, or cannot have its value.
-pub fn order<'a>(
+pub(super) fn order<'a>(
     kind: OrderKind,
     coa: &Coa,
     session: &LiveSession,
@@ -132,7 +132,11 @@ fn identification(coa: &Coa, session: &LiveSession) -> Vec<OrderItem> {
         .or_else(|| coa.session.first().map(|keys| told(keys)))
         .unwrap_or_default();
     let nas = session.nas_ip_address.to_canonical();
-    let attribute = if nas.is_ipv4() { "NAS-IP-Address" } else { "NAS-IPv6-Address" };
+    let attribute = if nas.is_ipv4() {
+        "NAS-IP-Address"
+    } else {
+        "NAS-IPv6-Address"
+    };
     items.push(OrderItem::new(attribute, nas.to_string()));
     items
 }

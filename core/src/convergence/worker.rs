@@ -182,9 +182,17 @@ impl Worker {
         let now = Instant::now();
         let busy = |pace: &Pace| pace.in_hand >= MOST_PER_NAS || pace.next > now + AHEAD;
         self.nas.retain(|_, pace| pace.in_hand > 0 || pace.next > now);
-        let busy: Vec<IpAddr> = self.nas.iter().filter(|(_, pace)| busy(pace)).map(|(nas, _)| *nas).collect();
+        let busy: Vec<IpAddr> = self
+            .nas
+            .iter()
+            .filter(|(_, pace)| busy(pace))
+            .map(|(nas, _)| *nas)
+            .collect();
         let (owner, lease) = (&self.config.owner, self.config.lease);
-        let orders = self.store.claim_orders(owner, lease, &busy, room, self.only.as_deref()).await?;
+        let orders = self
+            .store
+            .claim_orders(owner, lease, &busy, room, self.only.as_deref())
+            .await?;
         let claimed = orders.len();
         let snapshot = self.snapshot.load_full();
         let catalog = snapshot.catalog();
@@ -210,7 +218,10 @@ impl Worker {
         let pace = self.nas.entry(nas).or_insert(Pace { in_hand: 0, next: now });
         let at = pace.next.max(now);
         pace.in_hand += 1;
-        pace.next = at + target.rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.max(1));
+        pace.next = at
+            + target
+                .rate
+                .map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.max(1));
         let config = self.config.clone();
         let id = order.id;
         let task = self.tasks.spawn(async move {
@@ -227,19 +238,26 @@ impl Worker {
         let record = entry.and_then(|entry| Some((entry, catalog.nas_record(entry)?)));
         let (secret, coa, settings) = match record {
             Some((entry, record)) => {
-                if order.session.tenant_id.as_deref().is_some_and(|tenant| tenant != record.tenant_id) {
-                    return Err(format!("the NAS {address} is another tenant's"));
-                }
                 let secret = record
                     .open_secret(self.keys.as_deref())
                     .map_err(|why| format!("the NAS {address}: {why}"))?;
-                (SharedSecret::new(secret.expose()), catalog.vendor_of(entry).coa(), Some(&record.coa))
+                (
+                    SharedSecret::new(secret.expose()),
+                    catalog.vendor_of(entry).coa(),
+                    Some(&record.coa),
+                )
             }
             None => {
-                let secret = self.config.secret.as_ref().ok_or_else(|| {
-                    format!("there is no NAS {address}: add it with ispctl nas add")
-                })?;
-                (SharedSecret::new(secret.expose().as_bytes()), catalog.generic().coa(), None)
+                let secret = self
+                    .config
+                    .secret
+                    .as_ref()
+                    .ok_or_else(|| format!("there is no NAS {address}: add it with ispctl nas add"))?;
+                (
+                    SharedSecret::new(secret.expose().as_bytes()),
+                    catalog.generic().coa(),
+                    None,
+                )
             }
         };
         let transport = settings.map_or(CoaTransport::Udp, |settings| settings.coa_transport);
@@ -252,7 +270,9 @@ impl Worker {
             .and_then(|settings| settings.coa_timeout)
             .map_or(usual.first_wait, |wait| Duration::from_millis(wait.into()));
         let retry = Retry {
-            attempts: settings.and_then(|settings| settings.coa_attempts).unwrap_or(usual.attempts),
+            attempts: settings
+                .and_then(|settings| settings.coa_attempts)
+                .unwrap_or(usual.attempts),
             first_wait,
             longest_wait: usual.longest_wait.max(first_wait),
         };
@@ -379,7 +399,9 @@ fn told(cause: Option<ErrorCause>) -> String {
 }
 
 fn judge(kind: OrderKind, order: &ClaimedOrder, report: &Report, config: &WorkerConfig) -> OrderOutcome {
-    let rtt = report.round_trip.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX));
+    let rtt = report
+        .round_trip
+        .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX));
     let mut outcome = OrderOutcome {
         id: order.id,
         state: OrderState::Done,
@@ -424,7 +446,10 @@ fn judge(kind: OrderKind, order: &ClaimedOrder, report: &Report, config: &Worker
         }
         Outcome::Timeout if report.rejected > 0 => again(
             &mut outcome,
-            format!("{} answers did not verify: has the NAS another shared secret?", report.rejected),
+            format!(
+                "{} answers did not verify: has the NAS another shared secret?",
+                report.rejected
+            ),
         ),
         Outcome::Timeout => again(&mut outcome, "the NAS does not answer".to_owned()),
     }

@@ -6,6 +6,7 @@
 
 pub mod binding;
 pub mod hours;
+pub mod mark;
 pub mod reason;
 pub mod reply;
 mod rules;
@@ -164,6 +165,22 @@ impl<'a> Facts<'a> {
     fn bad_hours(&self) -> Option<&'a HoursError> {
         let plan = self.plan.filter(|_| self.hours.is_none())?;
         plan.hours.as_ref()?.as_ref().err()
+    }
+
+    /// When the clock ends a session that begins now, Unix seconds: what a Session-Timeout is never beyond.
+    pub(crate) fn ends(&self) -> Option<i64> {
+        let tier_ends = self.tier().filter(|tier| tier.of_time).map(|tier| tier.until);
+        let closes = match self.open() {
+            Some(Now::Open { until }) => until,
+            // It is let in all the same, restricted perhaps, until it opens.
+            Some(Now::Closed { until }) => until,
+            None => None,
+        };
+        let expires = self.subscriber.expiration_date.filter(|&at| self.now < at);
+        [expires, tier_ends, closes, self.next_status]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn nas_compared(&self) -> Option<Compared<'a>> {
@@ -370,16 +387,8 @@ fn reply<'a>(facts: &Facts<'a>, restricted: Option<&'a PlanReply>) -> Result<Vec
         .and_then(|p| p.session_timeout)
         .or(subscriber.session_timeout)
         .or(plan.and_then(|p| p.session_timeout));
-    let tier_ends = tier.filter(|tier| tier.of_time).map(|tier| tier.until);
-    let closes = match facts.open() {
-        Some(Now::Open { until }) => until,
-        // It is let in all the same, restricted perhaps, until it opens.
-        Some(Now::Closed { until }) => until,
-        None => None,
-    };
-    let expires = subscriber.expiration_date.filter(|&at| facts.now < at);
-    let ends = [expires, tier_ends, closes, facts.next_status];
-    if let Some(seconds) = session_timeout(lower(limit, cap.and_then(|p| p.session_timeout)), ends, facts.now) {
+    let limit = lower(limit, cap.and_then(|p| p.session_timeout));
+    if let Some(seconds) = session_timeout(limit, facts.ends(), facts.now) {
         push(Attribute::SessionTimeout, Value::Integer(seconds));
     }
     let idle = first
@@ -405,10 +414,10 @@ fn reply<'a>(facts: &Facts<'a>, restricted: Option<&'a PlanReply>) -> Result<Vec
     Ok(items)
 }
 
-/// `limit`, but never beyond the instants given.
-fn session_timeout(limit: Option<u32>, ends: [Option<i64>; 4], now: i64) -> Option<u32> {
+/// `limit`, but never beyond the instant given.
+fn session_timeout(limit: Option<u32>, ends: Option<i64>, now: i64) -> Option<u32> {
     let left = |at: i64| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX);
-    ends.into_iter().flatten().map(left).chain(limit).min()
+    ends.into_iter().map(left).chain(limit).min()
 }
 
 fn lower(one: Option<u32>, other: Option<u32>) -> Option<u32> {

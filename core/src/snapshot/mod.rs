@@ -209,6 +209,21 @@ impl View<'_> {
         })
     }
 
+    /// The subscriber of a tenant, by its username, at a NAS of whichever tenant.
+    pub fn find_in(&self, tenant_id: &str, nas: IpAddr, username: &str) -> Option<Found<'_>> {
+        let index = self.catalog.tenant_index(tenant_id)?;
+        let tenant = self.catalog.tenant(index)?;
+        Some(Found {
+            record: self.table.get(index, &tenant.normalize(username))?,
+            tenant,
+            nas: self.catalog.nas(nas),
+            index,
+            catalog: &self.catalog,
+            by_line: false,
+            realm: None,
+        })
+    }
+
     /// The NAS's tenant, or the one that it hands the realm on to: once, so that no chain of rules can go in circles.
     fn route(
         &self,

@@ -85,7 +85,9 @@ async fn states(db: &Database) -> Vec<(i64, OrderState)> {
 
 async fn fingerprint(db: &Database, session: i64) -> Option<String> {
     let rows = db
-        .query(&format!("SELECT fingerprint FROM session_applied WHERE session_id = {session}"))
+        .query(&format!(
+            "SELECT fingerprint FROM session_applied WHERE session_id = {session}"
+        ))
         .await;
     rows.first().and_then(|row| row[0].clone())
 }
@@ -94,26 +96,44 @@ async fn an_order_is_placed_taken_and_done(db: &Database) {
     sessions(db, 1).await;
     let placed = db.store.place_orders(&[order(1, "a")]).await.unwrap();
     let [(id, 1)] = placed[..] else { panic!("{placed:?}") };
-    let [claimed] = &claim(&db.store, "one").await[..] else { panic!() };
+    let [claimed] = &claim(&db.store, "one").await[..] else {
+        panic!()
+    };
     assert_eq!(
         (claimed.id, claimed.attempts, claimed.open, claimed.kind),
         (id, 1, true, OrderKind::Change)
     );
     assert_eq!(claimed.set, [OrderItem::new("Filter-Id", "a")]);
     assert_eq!(
-        (claimed.session.acct_session_id.as_str(), claimed.session.username.as_deref()),
+        (
+            claimed.session.acct_session_id.as_str(),
+            claimed.session.username.as_deref()
+        ),
         ("s1", Some("Alice"))
     );
     assert!(claim(&db.store, "two").await.is_empty(), "it is in hand");
     assert_eq!(fingerprint(db, 1).await, None);
-    let written = db.store.finish_orders("one", &[outcome(id, OrderState::Done)]).await.unwrap();
+    let written = db
+        .store
+        .finish_orders("one", &[outcome(id, OrderState::Done)])
+        .await
+        .unwrap();
     assert_eq!(written, [id]);
     assert_eq!(fingerprint(db, 1).await.as_deref(), Some("a"));
-    let [done] = &db.store.order_list(&OrderFilter::default()).await.unwrap()[..] else { panic!() };
-    assert_eq!((done.state, done.rtt, done.result.as_deref()), (OrderState::Done, Some(1_500), Some("ack")));
+    let [done] = &db.store.order_list(&OrderFilter::default()).await.unwrap()[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (done.state, done.rtt, done.result.as_deref()),
+        (OrderState::Done, Some(1_500), Some("ack"))
+    );
     assert!(done.sent_at.is_some() && done.finished_at.is_some());
     assert!(
-        db.store.finish_orders("one", &[outcome(id, OrderState::Failed)]).await.unwrap().is_empty(),
+        db.store
+            .finish_orders("one", &[outcome(id, OrderState::Failed)])
+            .await
+            .unwrap()
+            .is_empty(),
         "what is over stays so"
     );
 }
@@ -137,10 +157,16 @@ async fn a_later_order_follows_one_that_is_on_its_way(db: &Database) {
     let first = claim(&db.store, "one").await.remove(0);
     db.store.place_orders(&[order(1, "b")]).await.unwrap();
     assert!(claim(&db.store, "two").await.is_empty(), "the first is on its way");
-    db.store.finish_orders("one", &[outcome(first.id, OrderState::Done)]).await.unwrap();
+    db.store
+        .finish_orders("one", &[outcome(first.id, OrderState::Done)])
+        .await
+        .unwrap();
     let second = claim(&db.store, "two").await.remove(0);
     assert_eq!(second.set[0].value, "b");
-    db.store.finish_orders("two", &[outcome(second.id, OrderState::Done)]).await.unwrap();
+    db.store
+        .finish_orders("two", &[outcome(second.id, OrderState::Done)])
+        .await
+        .unwrap();
     assert_eq!(fingerprint(db, 1).await.as_deref(), Some("b"));
 }
 
@@ -158,7 +184,10 @@ async fn what_is_to_be_tried_again_gives_way(db: &Database) {
         .collect();
     db.store.finish_orders("one", &again).await.unwrap();
     let states: Vec<OrderState> = states(db).await.iter().map(|(_, state)| *state).collect();
-    assert_eq!(states, [OrderState::Superseded, OrderState::Pending, OrderState::Pending]);
+    assert_eq!(
+        states,
+        [OrderState::Superseded, OrderState::Pending, OrderState::Pending]
+    );
     let due = claim(&db.store, "one").await;
     assert_eq!(due.len(), 1, "the other is to wait for an hour");
     assert_eq!(due[0].set[0].value, "b");
@@ -168,17 +197,28 @@ async fn a_lease_that_ran_out_is_taken_over(db: &Database) {
     sessions(db, 1).await;
     db.store.place_orders(&[order(1, "a")]).await.unwrap();
     let first = claim(&db.store, "dead").await.remove(0);
-    let past = if db.is_sqlite() { "datetime('now', '-1 minute')" } else { "now() - interval '1 minute'" };
+    let past = if db.is_sqlite() {
+        "datetime('now', '-1 minute')"
+    } else {
+        "now() - interval '1 minute'"
+    };
     db.raw(&format!("UPDATE coa_orders SET lease_until = {past}")).await;
     let second = claim(&db.store, "alive").await.remove(0);
     assert_eq!((second.id, &second.set, second.attempts), (first.id, &first.set, 2));
     assert!(
-        db.store.finish_orders("dead", &[outcome(first.id, OrderState::Failed)]).await.unwrap().is_empty(),
+        db.store
+            .finish_orders("dead", &[outcome(first.id, OrderState::Failed)])
+            .await
+            .unwrap()
+            .is_empty(),
         "it is another's by now"
     );
     db.store.renew_orders("alive", LEASE).await.unwrap();
     assert!(claim(&db.store, "dead").await.is_empty());
-    db.store.finish_orders("alive", &[outcome(first.id, OrderState::Done)]).await.unwrap();
+    db.store
+        .finish_orders("alive", &[outcome(first.id, OrderState::Done)])
+        .await
+        .unwrap();
     assert_eq!(states(db).await, [(first.id, OrderState::Done)]);
 }
 
@@ -194,7 +234,10 @@ async fn two_workers_share_the_orders(db: &Database) {
             if claimed.is_empty() {
                 return done;
             }
-            let outcomes: Vec<OrderOutcome> = claimed.iter().map(|order| outcome(order.id, OrderState::Done)).collect();
+            let outcomes: Vec<OrderOutcome> = claimed
+                .iter()
+                .map(|order| outcome(order.id, OrderState::Done))
+                .collect();
             let written = store.finish_orders(owner, &outcomes).await.unwrap();
             assert_eq!(written.len(), claimed.len());
             done.extend(claimed.iter().map(|order| order.session.session_id));
@@ -218,7 +261,11 @@ async fn a_busy_nas_is_left_alone(db: &Database) {
     let busy = ["192.0.2.1".parse().unwrap()];
     let claimed = db.store.claim_orders("one", LEASE, &busy, 100, None).await.unwrap();
     assert!(claimed.is_empty());
-    let others = db.store.claim_orders("one", LEASE, &[], 100, Some(&[99])).await.unwrap();
+    let others = db
+        .store
+        .claim_orders("one", LEASE, &[], 100, Some(&[99]))
+        .await
+        .unwrap();
     assert!(others.is_empty());
     assert_eq!(claim(&db.store, "one").await.len(), 1);
 }
@@ -232,6 +279,7 @@ async fn what_is_cancelled_or_failed_can_be_placed_once_more(db: &Database) {
             tenant_id: Some("t".to_owned()),
             subscriber_id: Some("alice".to_owned()),
             applied: wanted("old"),
+            retold: false,
             recheck_at: None,
             supersede: false,
             order: Some(order(session_id, "new")),
@@ -245,28 +293,49 @@ async fn what_is_cancelled_or_failed_can_be_placed_once_more(db: &Database) {
     };
     assert_eq!(db.store.order_cancel(&of_plan, Some("ada")).await.unwrap(), 1);
     let settled = async || {
-        let rows = db.query("SELECT settled FROM session_applied ORDER BY session_id").await;
+        let rows = db
+            .query("SELECT settled FROM session_applied ORDER BY session_id")
+            .await;
         rows.into_iter().map(|row| row[0].clone()).collect::<Vec<_>>()
     };
     assert_eq!(settled().await, [Some("new".to_owned()), None]);
     let second = claim(&db.store, "one").await.remove(0);
-    db.store.finish_orders("one", &[outcome(second.id, OrderState::Failed)]).await.unwrap();
+    db.store
+        .finish_orders("one", &[outcome(second.id, OrderState::Failed)])
+        .await
+        .unwrap();
     assert_eq!(settled().await, [Some("new".to_owned()), Some("new".to_owned())]);
 
-    let again = db.store.order_retry(&OrderFilter::default(), Some("ada")).await.unwrap();
+    let again = db
+        .store
+        .order_retry(&OrderFilter::default(), Some("ada"))
+        .await
+        .unwrap();
     assert_eq!(again.len(), 2);
     assert!(
-        db.store.order_retry(&OrderFilter::default(), None).await.unwrap().is_empty(),
+        db.store
+            .order_retry(&OrderFilter::default(), None)
+            .await
+            .unwrap()
+            .is_empty(),
         "they wait already"
     );
     for order in claim(&db.store, "one").await {
-        db.store.finish_orders("one", &[outcome(order.id, OrderState::Done)]).await.unwrap();
+        db.store
+            .finish_orders("one", &[outcome(order.id, OrderState::Done)])
+            .await
+            .unwrap();
     }
     assert_eq!(settled().await, [None, None]);
     assert_eq!(fingerprint(db, 1).await.as_deref(), Some("new"));
     let progress = db.store.order_progress(&OrderFilter::default()).await.unwrap();
     assert_eq!(
-        (progress.len(), progress[0].done, progress[0].failed, progress[0].cancelled),
+        (
+            progress.len(),
+            progress[0].done,
+            progress[0].failed,
+            progress[0].cancelled
+        ),
         (1, 2, 1, 1)
     );
 }
@@ -275,13 +344,21 @@ async fn a_session_that_is_over_gets_no_order(db: &Database) {
     sessions(db, 2).await;
     db.store.place_orders(&[order(1, "a"), order(2, "a")]).await.unwrap();
     let now = if db.is_sqlite() { "datetime('now')" } else { "now()" };
-    db.raw(&format!("UPDATE radacct SET acctstoptime = {now} WHERE radacctid = 1")).await;
+    db.raw(&format!("UPDATE radacct SET acctstoptime = {now} WHERE radacctid = 1"))
+        .await;
     let claimed = claim(&db.store, "one").await;
-    let open: Vec<(i64, bool)> = claimed.iter().map(|order| (order.session.session_id, order.open)).collect();
+    let open: Vec<(i64, bool)> = claimed
+        .iter()
+        .map(|order| (order.session.session_id, order.open))
+        .collect();
     assert_eq!(open, [(1, false), (2, true)]);
     assert_eq!(db.store.place_orders(&[order(1, "b")]).await.unwrap(), []);
     db.raw("DELETE FROM radacct").await;
-    let past = if db.is_sqlite() { "datetime('now', '-1 minute')" } else { "now() - interval '1 minute'" };
+    let past = if db.is_sqlite() {
+        "datetime('now', '-1 minute')"
+    } else {
+        "now() - interval '1 minute'"
+    };
     db.raw(&format!("UPDATE coa_orders SET lease_until = {past}")).await;
     assert!(claim(&db.store, "one").await.is_empty());
     assert!(states(db).await.iter().all(|(_, state)| *state == OrderState::Done));
@@ -300,13 +377,20 @@ async fn one_process_leads(db: &Database) {
 
 async fn open_sessions_are_reviewed(db: &Database) {
     sessions(db, 3).await;
-    db.raw("INSERT INTO radacct (radacctid, acctsessionid, acctuniqueid, nasipaddress) VALUES (9, 'x', 'x', '192.0.2.1')")
-        .await;
+    db.raw(
+        "INSERT INTO radacct (radacctid, acctsessionid, acctuniqueid, nasipaddress) VALUES (9, 'x', 'x', '192.0.2.1')",
+    )
+    .await;
     let all = db.store.sessions_to_review(ReviewOf::All, 0, 10).await.unwrap();
     assert_eq!(all.len(), 3, "one is nobody's");
     let first = &all[0];
     assert_eq!(
-        (first.username.as_deref(), first.gone, first.plan_id.as_deref(), first.class.as_deref()),
+        (
+            first.username.as_deref(),
+            first.gone,
+            first.plan_id.as_deref(),
+            first.class.as_deref()
+        ),
         (Some("alice"), false, Some("p"), Some("0x6161"))
     );
     assert!(first.applied.is_none() && first.pending.is_none());
@@ -316,6 +400,7 @@ async fn open_sessions_are_reviewed(db: &Database) {
         tenant_id: Some("t".to_owned()),
         subscriber_id: Some("alice".to_owned()),
         applied: wanted("old"),
+        retold: false,
         recheck_at,
         supersede: false,
         order: None,
@@ -324,9 +409,15 @@ async fn open_sessions_are_reviewed(db: &Database) {
         order: Some(order(2, "new")),
         ..review(2, None)
     };
-    db.store.write_reviews("me", &[review(1, Some(1_000)), ordered]).await.unwrap();
+    db.store
+        .write_reviews("me", &[review(1, Some(1_000)), ordered])
+        .await
+        .unwrap();
     let ids = |sessions: &[isp_core::store::ReviewedSession]| {
-        sessions.iter().map(|session| session.live.session_id).collect::<Vec<_>>()
+        sessions
+            .iter()
+            .map(|session| session.live.session_id)
+            .collect::<Vec<_>>()
     };
     let new = db.store.sessions_to_review(ReviewOf::New, 0, 10).await.unwrap();
     assert_eq!(ids(&new), [3]);
@@ -339,13 +430,23 @@ async fn open_sessions_are_reviewed(db: &Database) {
         (ReviewOf::Plan("p"), &[2, 3]),
         (ReviewOf::Plan("q"), &[]),
     ] {
-        assert_eq!(ids(&db.store.sessions_to_review(of, 1, 10).await.unwrap()), expected, "{of:?}");
+        assert_eq!(
+            ids(&db.store.sessions_to_review(of, 1, 10).await.unwrap()),
+            expected,
+            "{of:?}"
+        );
     }
     let hers = db.store.sessions_of(&["alice".to_owned()]).await.unwrap();
     let pending = hers.iter().find_map(|session| session.pending.as_ref()).unwrap();
     assert_eq!(pending.wanted.as_deref(), Some("new"));
     db.store
-        .write_reviews("me", &[Review { supersede: true, ..review(2, None) }])
+        .write_reviews(
+            "me",
+            &[Review {
+                supersede: true,
+                ..review(2, None)
+            }],
+        )
         .await
         .unwrap();
     assert_eq!(states(db).await[0].1, OrderState::Superseded);

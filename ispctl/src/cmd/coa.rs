@@ -85,7 +85,14 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             if summary {
                 let progress = store.order_progress(&filter).await?;
                 let columns = [
-                    "nas_ip_address", "cause", "pending", "sending", "done", "failed", "cancelled", "superseded",
+                    "nas_ip_address",
+                    "cause",
+                    "pending",
+                    "sending",
+                    "done",
+                    "failed",
+                    "cancelled",
+                    "superseded",
                 ];
                 return context.output.list(&progress, &columns);
             }
@@ -97,8 +104,18 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
                 orders.truncate(limit);
             }
             let columns = [
-                "id", "created_at", "username", "acct_session_id", "nas_ip_address", "kind", "cause", "actor", "state", "result",
-                "attempts", "reason",
+                "id",
+                "created_at",
+                "username",
+                "acct_session_id",
+                "nas_ip_address",
+                "kind",
+                "cause",
+                "actor",
+                "state",
+                "result",
+                "attempts",
+                "reason",
             ];
             context.output.list(&orders, &columns)?;
             if let (true, Some(last)) = (more, orders.last()) {
@@ -127,7 +144,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
                      the session was ordered something since"
                 )));
             }
-            context.output.done(&format!("{} order(s) placed once more", placed.len()));
+            context
+                .output
+                .done(&format!("{} order(s) placed once more", placed.len()));
             Ok(())
         }
         Command::Cancel(chosen) => {
@@ -176,7 +195,9 @@ impl Chosen {
             || self.which.plan.is_some()
             || self.which.cause.is_some();
         if self.order.is_none() && !named && !self.all {
-            return Err(Error::Usage("name an order, or which (see --help), or --all".to_owned()));
+            return Err(Error::Usage(
+                "name an order, or which (see --help), or --all".to_owned(),
+            ));
         }
         let mut filter = self.which.filter(context, store).await?;
         filter.id = self.order;

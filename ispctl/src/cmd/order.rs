@@ -95,7 +95,9 @@ struct Details {
 pub(super) async fn disconnect(context: &Context, args: DisconnectArgs) -> Result<()> {
     let store = context.store().await?;
     let sessions = find(context, store, &args.which, args.how.all).await?;
-    let orders = sessions.iter().map(|session| order(context, session, OrderKind::Disconnect, &[]));
+    let orders = sessions
+        .iter()
+        .map(|session| order(context, session, OrderKind::Disconnect, &[]));
     place(context, store, orders.collect(), &args.how).await
 }
 
@@ -163,7 +165,13 @@ async fn find(context: &Context, store: &Store, which: &Which, all: bool) -> Res
         several => {
             context.output.list(
                 &sessions,
-                &["session_id", "acct_session_id", "username", "nas_ip_address", "framed_ip_address"],
+                &[
+                    "session_id",
+                    "acct_session_id",
+                    "username",
+                    "nas_ip_address",
+                    "framed_ip_address",
+                ],
             )?;
             Err(Error::Conflict(format!(
                 "{several} open sessions match: name one more closely (--id), or all with --all"
@@ -176,14 +184,24 @@ impl Which {
     fn told(&self) -> String {
         let nas = self.nas.map(|nas| nas.to_string());
         let id = self.id.map(|id| id.to_string());
-        let told = [self.username.as_deref(), self.session_id.as_deref(), nas.as_deref(), id.as_deref()];
+        let told = [
+            self.username.as_deref(),
+            self.session_id.as_deref(),
+            nas.as_deref(),
+            id.as_deref(),
+        ];
         told.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }
 
 async fn place(context: &Context, store: &Store, orders: Vec<NewOrder>, how: &How) -> Result<()> {
     let wanted = orders.len();
-    let placed: Vec<i64> = store.place_orders(&orders).await?.into_iter().map(|(id, _)| id).collect();
+    let placed: Vec<i64> = store
+        .place_orders(&orders)
+        .await?
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
     if placed.is_empty() {
         return Err(Error::Conflict("the session ended meanwhile".to_owned()));
     }
@@ -194,7 +212,9 @@ async fn place(context: &Context, store: &Store, orders: Vec<NewOrder>, how: &Ho
     } else {
         for told in &told {
             let username = told.username.as_deref().unwrap_or("-");
-            context.output.line(&format!("{username} {}: {}", told.details.session_id, told.message))?;
+            context
+                .output
+                .line(&format!("{username} {}: {}", told.details.session_id, told.message))?;
         }
     }
     if failed > 0 && (how.wait || how.direct) {
@@ -222,7 +242,9 @@ async fn follow(context: &Context, store: &Store, orders: &[i64], how: &How) -> 
                 id: Some(id),
                 ..OrderFilter::default()
             };
-            let Some(order) = store.order_list(&filter).await?.pop() else { break };
+            let Some(order) = store.order_list(&filter).await?.pop() else {
+                break;
+            };
             if order.is_over() || !(how.wait || how.direct) || Instant::now() >= end {
                 told.push(Told::from(order));
                 break;

@@ -66,12 +66,9 @@ impl Record for Nas {
         Field::new("coa_attempts", "NUMBER", "How often one is sent", |n, text| {
             parse::number(text, 1..=20).map(|v| n.coa.coa_attempts = v)
         }),
-        Field::new(
-            "coa_rate",
-            "NUMBER",
-            "How many it takes in a second",
-            |n, text| parse::number(text, 1..=100_000).map(|v| n.coa.coa_rate = v),
-        ),
+        Field::new("coa_rate", "NUMBER", "How many it takes in a second", |n, text| {
+            parse::number(text, 1..=100_000).map(|v| n.coa.coa_rate = v)
+        }),
         Field::new(
             "coa_strict",
             "YES|NO",

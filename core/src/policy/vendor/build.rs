@@ -266,6 +266,7 @@ impl Builder<'_> {
                     Ok(Undo {
                         attribute: sent(&undo.attribute, &coa)?,
                         how: self.undo(undo)?,
+                        adds: undo.adds,
                     })
                 })
                 .collect::<Result<_, _>>()?;

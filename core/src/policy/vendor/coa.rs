@@ -76,6 +76,8 @@ pub enum SessionKey {
 pub struct Undo {
     pub attribute: String,
     pub how: UndoBy,
+    /// Another value comes beside the one that was sent, and does not take its place.
+    pub adds: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

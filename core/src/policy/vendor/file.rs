@@ -83,6 +83,9 @@ pub(super) struct UndoTable {
     pub(super) value: Option<Text>,
     #[serde(default)]
     pub(super) disconnect: bool,
+    /// Another value does not take its place.
+    #[serde(default)]
+    pub(super) adds: bool,
 }
 
 /// Something wrong, and where in the text.

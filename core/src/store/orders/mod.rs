@@ -16,9 +16,7 @@ use super::error::{Attempt as _, StoreError};
 use super::link::Tx;
 use super::sql::{Columns, Param, Row, Sql, params};
 use super::{Result, Store};
-use crate::order::{
-    Cause, CoaOrder, LiveSession, NewOrder, OrderItem, OrderKind, OrderState, Verdict, Wanted,
-};
+use crate::order::{Cause, CoaOrder, LiveSession, NewOrder, OrderItem, OrderKind, OrderState, Verdict, Wanted};
 use statements as sql;
 
 type Read<T> = std::result::Result<T, sqlx::Error>;
@@ -70,8 +68,9 @@ pub struct Review {
     pub session_id: i64,
     pub tenant_id: Option<String>,
     pub subscriber_id: Option<String>,
-    /// What it was told, where nothing was known of that; then and else, `recheck_at`.
+    /// What it was told, to be written where nothing was known of that, or else if `retold`.
     pub applied: Wanted,
+    pub retold: bool,
     pub recheck_at: Option<i64>,
     /// What waits is no longer right.
     pub supersede: bool,
@@ -393,7 +392,10 @@ impl Store {
     pub async fn lead(&self, owner: &str, term: Duration) -> Result<bool> {
         let attempt = || "take the lead over live sessions".to_owned();
         let mut connection = self.writer().await.attempt(attempt)?;
-        let hit = connection.link().execute(sql::LEAD, params![owner, term.as_secs()]).await;
+        let hit = connection
+            .link()
+            .execute(sql::LEAD, params![owner, term.as_secs()])
+            .await;
         Ok(hit.attempt(attempt)? > 0)
     }
 
@@ -465,7 +467,10 @@ impl Store {
         ];
         let mut connection = self.reader().await.attempt(attempt)?;
         let rows = connection.link().all(sql::FIND, params).await.attempt(attempt)?;
-        rows.iter().map(|row| live(&mut Columns::of(row))).collect::<Read<_>>().attempt(attempt)
+        rows.iter()
+            .map(|row| live(&mut Columns::of(row)))
+            .collect::<Read<_>>()
+            .attempt(attempt)
     }
 
     /// Write what a look at sessions came to, all or nothing, if `leader` still leads; says whether it does.
@@ -475,7 +480,13 @@ impl Store {
     pub async fn write_reviews(&self, leader: &str, reviews: &[Review]) -> Result<bool> {
         let attempt = || "write what live sessions are to be told".to_owned();
         let mut tx = self.begin().await.attempt(attempt)?;
-        if tx.link().optional(sql::LEADS, params![leader]).await.attempt(attempt)?.is_none() {
+        if tx
+            .link()
+            .optional(sql::LEADS, params![leader])
+            .await
+            .attempt(attempt)?
+            .is_none()
+        {
             return Ok(false);
         }
         let told = reviews.iter().map(|review| {
@@ -490,12 +501,36 @@ impl Store {
             })
         });
         let told: Vec<Told<'_>> = told.collect::<Read<_>>().attempt(attempt)?;
-        let told = json(&told).attempt(attempt)?;
-        tx.link().execute(sql::APPLIED, params![&told]).await.attempt(attempt)?;
-        let stale: Vec<i64> = reviews.iter().filter(|r| r.supersede && r.order.is_none()).map(|r| r.session_id).collect();
+        let text = json(&told).attempt(attempt)?;
+        tx.link().execute(sql::APPLIED, params![&text]).await.attempt(attempt)?;
+        let retold: Vec<&Told<'_>> = reviews
+            .iter()
+            .zip(&told)
+            .filter(|(review, _)| review.retold)
+            .map(|(_, told)| told)
+            .collect();
+        let retold = if retold.is_empty() {
+            None
+        } else {
+            Some(json(&retold).attempt(attempt)?)
+        };
+        if let Some(retold) = retold {
+            tx.link()
+                .execute(sql::RETOLD, params![&retold])
+                .await
+                .attempt(attempt)?;
+        }
+        let stale: Vec<i64> = reviews
+            .iter()
+            .filter(|r| r.supersede && r.order.is_none())
+            .map(|r| r.session_id)
+            .collect();
         if !stale.is_empty() {
             let stale = json(&stale).attempt(attempt)?;
-            tx.link().execute(sql::SUPERSEDE, params![&stale]).await.attempt(attempt)?;
+            tx.link()
+                .execute(sql::SUPERSEDE, params![&stale])
+                .await
+                .attempt(attempt)?;
         }
         let orders: Vec<NewOrder> = reviews.iter().filter_map(|review| review.order.clone()).collect();
         place(&mut tx, &orders).await.attempt(attempt)?;
@@ -547,7 +582,9 @@ impl Store {
             let mut tx = self.begin().await.attempt(attempt)?;
             let mut taken = Vec::new();
             if only.is_none() {
-                taken = ids(&mut tx, sql::RECLAIM, params![owner, lease, limit]).await.attempt(attempt)?;
+                taken = ids(&mut tx, sql::RECLAIM, params![owner, lease, limit])
+                    .await
+                    .attempt(attempt)?;
             }
             let room = i64::from(limit) - i64::try_from(taken.len()).unwrap_or(i64::MAX);
             if room > 0 {
@@ -573,7 +610,9 @@ impl Store {
                 .collect();
             if !orphans.is_empty() {
                 let orphans = json(&orphans).attempt(attempt)?;
-                ids(&mut tx, sql::FINISH, params![&orphans, owner]).await.attempt(attempt)?;
+                ids(&mut tx, sql::FINISH, params![&orphans, owner])
+                    .await
+                    .attempt(attempt)?;
             }
             tx.commit().await.attempt(attempt)?;
             return Ok(orders);
@@ -588,7 +627,10 @@ impl Store {
     pub async fn renew_orders(&self, owner: &str, lease: Duration) -> Result<()> {
         let attempt = || "keep orders in hand".to_owned();
         let mut connection = self.writer().await.attempt(attempt)?;
-        let renewed = connection.link().execute(sql::RENEW, params![owner, lease.as_secs().max(1)]).await;
+        let renewed = connection
+            .link()
+            .execute(sql::RENEW, params![owner, lease.as_secs().max(1)])
+            .await;
         renewed.attempt(attempt).map(drop)
     }
 
@@ -637,7 +679,11 @@ impl Store {
     pub async fn order_progress(&self, filter: &OrderFilter) -> Result<Vec<OrderProgress>> {
         let attempt = || "sum orders up".to_owned();
         let mut connection = self.reader().await.attempt(attempt)?;
-        let rows = connection.link().all(sql::SUMMARY, &filter.params()).await.attempt(attempt)?;
+        let rows = connection
+            .link()
+            .all(sql::SUMMARY, &filter.params())
+            .await
+            .attempt(attempt)?;
         let progress = |row: &Row| {
             let mut columns = Columns::of(row);
             Ok(OrderProgress {

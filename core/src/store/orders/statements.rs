@@ -182,6 +182,15 @@ statements! {
             FROM json_array_elements($1::json) r
             ON CONFLICT (session_id) DO UPDATE SET recheck_at = excluded.recheck_at",
     }
+    /// `$1`: as for [`APPLIED`]; what was known before is not so any more.
+    RETOLD {
+        sqlite: "UPDATE session_applied SET fingerprint = r.value ->> 'fingerprint', items = r.value ->> 'items',
+                verdict = r.value ->> 'verdict', updated_at = datetime('now')
+            FROM json_each($1) r WHERE session_id = r.value ->> 'session_id'",
+        postgres: "UPDATE session_applied p SET fingerprint = r ->> 'fingerprint', items = r ->> 'items',
+                verdict = r ->> 'verdict', updated_at = now()
+            FROM json_array_elements($1::json) r WHERE p.session_id = (r ->> 'session_id')::bigint",
+    }
     /// Of the sessions in `$1`.
     SUPERSEDE {
         sqlite: "UPDATE coa_orders SET state = 'superseded', finished_at = datetime('now'),
