@@ -5,8 +5,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use crate::cmd::{
-    accounting, coa, group, import_freeradius, key, migrate, nas, plan, retention, serve, session, status, subscriber, tenant,
-    usage, vendor, whohad,
+    accounting, coa, group, import_freeradius, key, migrate, nas, plan, retention, serve, session, status, subscriber,
+    tenant, usage, vendor, whohad,
 };
 use crate::config::{Flags, Settings};
 use crate::context::Context;

@@ -162,14 +162,13 @@ fn complete(coa: &Coa, set: &mut Vec<OrderItem>, wanted: &[OrderItem]) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::policy::vendor::VendorSet;
 
     fn items(texts: &[&str]) -> Vec<OrderItem> {
-        texts
-            .iter()
-            .map(|text| text.parse().unwrap_or_else(|why| panic!("{why}")))
-            .collect()
+        texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
     #[track_caller]
@@ -179,8 +178,8 @@ mod tests {
 
     #[track_caller]
     fn check_with(vendor: &str, had: &[&str], maybe: &[&str], wanted: &[&str], expected: Option<(&[&str], &[&str])>) {
-        let vendors = VendorSet::shipped().unwrap_or_else(|faults| panic!("{faults:?}"));
-        let vendor = vendors.get(vendor).unwrap_or_else(|| panic!("{vendor}"));
+        let vendors = VendorSet::shipped().unwrap();
+        let vendor = vendors.get(vendor).unwrap();
         let step = difference(vendor.coa(), &items(had), &items(maybe), &items(wanted));
         let expected = match expected {
             None => Step::Disconnect,

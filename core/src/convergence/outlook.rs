@@ -7,7 +7,7 @@ use crate::policy::binding::{Binding, Packet};
 use crate::policy::hours::Now;
 use crate::policy::mark::{Mark, reply_rows, until};
 use crate::policy::vendor::{Coa, Vendor};
-use crate::policy::{self, Decision, Facts, Reason, SubscriberFacts, TierEffect};
+use crate::policy::{self, Decision, Facts, PasswordFact, Reason, SubscriberFacts, TierEffect};
 use crate::snapshot::{Asked, Found};
 use crate::subscriber::RawRow;
 
@@ -47,6 +47,8 @@ pub(super) fn outlook(found: &Found<'_>, live: &LiveSession, now: i64) -> Option
     let standing = entry.standing(now);
     let subscriber = SubscriberFacts {
         status: standing.status,
+        // It proved who it is when it logged in.
+        password: PasswordFact::None,
         ..entry.facts
     };
     let packet = Packet {
@@ -65,8 +67,6 @@ pub(super) fn outlook(found: &Found<'_>, live: &LiveSession, now: i64) -> Option
     let binding = told_of(entry.binding.as_ref(), live);
     let mut facts = found.facts(&entry, &subscriber, &standing, asked);
     facts.binding = &binding;
-    // It proved who it is when it logged in.
-    facts.trusted = true;
     let groups: Vec<&Group> = entry.groups.iter().map(|&index| found.group(index)).collect();
     let vendor = found.vendor();
     let coa = vendor.coa().clone();
@@ -105,8 +105,7 @@ fn told_of<'a>(binding: Option<&Binding<'a>>, live: &LiveSession) -> Binding<'a>
 
 /// When what the decision goes by changes.
 fn turns(facts: &Facts<'_>) -> impl Iterator<Item = i64> + use<> {
-    let hours = facts.hours.map(|hours| hours.at(facts.now, facts.zone));
-    let turn = match hours {
+    let turn = match facts.open() {
         Some(Now::Open { until } | Now::Closed { until }) => until,
         None => None,
     };

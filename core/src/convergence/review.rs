@@ -124,7 +124,8 @@ fn later_sight(session: &ReviewedSession, outlook: &Outlook, had: &Wanted, settl
         .filter(|order| order.attempts > 0)
         .chain(&session.sending);
     let maybe: Vec<OrderItem> = sent
-        .filter(|order| order.kind == OrderKind::Change)
+        // What was told by hand is not the policy's to take back.
+        .filter(|order| order.kind == OrderKind::Change && order.wanted.is_some())
         .flat_map(|order| order.set.iter().chain(&order.unset))
         .cloned()
         .collect();

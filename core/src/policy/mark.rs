@@ -35,8 +35,8 @@ impl Mark {
     pub fn of<'r>(decision: &Decision<'_>, facts: &Facts<'_>, rows: impl Iterator<Item = RawRow<'r>>) -> Self {
         let mut hash = Fnv::default();
         for item in &decision.reply {
-            // How often the NAS reports is nothing a session is changed for.
-            if item.attribute != Attribute::AcctInterimInterval {
+            // How often the NAS reports, and by which name, is nothing a session is changed for.
+            if !matches!(item.attribute, Attribute::AcctInterimInterval | Attribute::UserName) {
                 let name = item.attribute.name();
                 match until(item.attribute, &item.value, facts) {
                     Some(until) => hash.add(format_args!("{name}\0until {until}\0")),

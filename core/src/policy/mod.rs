@@ -155,7 +155,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether its hours have it open; `None` = it has none.
-    fn open(&self) -> Option<Now> {
+    pub(crate) fn open(&self) -> Option<Now> {
         let of_plan = || self.plan?.hours.as_ref()?.as_ref().ok();
         let hours = self.hours.or_else(of_plan)?;
         Some(hours.at(self.now, self.zone))
