@@ -48,14 +48,48 @@ pub enum Outcome {
     Timeout,
 }
 
+/// What an answer has to fit.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    request: Request,
+    secret: SharedSecret,
+    /// Whether Message-Authenticator is demanded.
+    strict: bool,
+}
+
+impl Expected {
+    pub(super) const fn new(request: Request, secret: SharedSecret, strict: bool) -> Self {
+        Self {
+            request,
+            secret,
+            strict,
+        }
+    }
+
+    /// What the datagram says, if it is an answer to this request from a holder of the secret.
+    #[must_use]
+    pub fn read(&self, datagram: &[u8]) -> Option<Outcome> {
+        let reply = self.request.verify(&self.secret, datagram).ok()?;
+        let reply = if self.strict {
+            reply.require_message_authenticator().ok()?
+        } else {
+            reply
+        };
+        Some(read(&reply))
+    }
+
+    pub(super) const fn identifier(&self) -> u8 {
+        self.request.identifier
+    }
+}
+
 /// A request on its way. The same bytes, so the same Identifier and authenticator, go out at each attempt: a NAS that
 /// had acted on the first answers the second from memory (RFC 5176 section 2.3).
 #[derive(Debug)]
 pub struct Exchange {
     nas: SocketAddr,
-    secret: SharedSecret,
+    expected: Expected,
     retry: Retry,
-    request: Request,
     packet: Vec<u8>,
     attempts: u32,
     sent_at: Option<Instant>,
@@ -82,15 +116,27 @@ impl Exchange {
         let request = writer.finish();
         Ok(Self {
             nas,
-            secret: secret.clone(),
+            expected: Expected::new(request, secret.clone(), false),
             retry,
-            request,
             packet,
             attempts: 0,
             sent_at: None,
             due: None,
             rejected: 0,
         })
+    }
+
+    /// Demand Message-Authenticator of the answer.
+    #[must_use]
+    pub const fn strict(mut self, strict: bool) -> Self {
+        self.expected.strict = strict;
+        self
+    }
+
+    /// What its answer has to fit, for whoever receives for several exchanges.
+    #[must_use]
+    pub const fn expected(&self) -> &Expected {
+        &self.expected
     }
 
     /// The packet, if it is to be sent now. `random` varies the wait for the answer.
@@ -118,16 +164,11 @@ impl Exchange {
 
     /// Take a datagram. `None` where it is no answer to this request from this NAS.
     pub fn receive(&mut self, from: SocketAddr, datagram: &[u8]) -> Option<Outcome> {
-        let verified = (from == self.nas)
-            .then(|| self.request.verify(&self.secret, datagram).ok())
-            .flatten();
-        match verified {
-            Some(reply) => Some(read(&reply)),
-            None => {
-                self.rejected = self.rejected.saturating_add(1);
-                None
-            }
+        let outcome = (from == self.nas).then(|| self.expected.read(datagram)).flatten();
+        if outcome.is_none() {
+            self.rejected = self.rejected.saturating_add(1);
         }
+        outcome
     }
 
     /// Times the packet was sent.

@@ -1,5 +1,7 @@
 //! The digests that tie packets to the shared secret.
 
+use std::sync::Arc;
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::{Digest as _, Md5};
 use subtle::ConstantTimeEq as _;
@@ -11,9 +13,11 @@ use crate::secret::Secret;
 /// Length of a block of User-Password, bytes.
 const BLOCK: usize = 16;
 
-/// What a NAS and the server share, with the digest states that depend on nothing else.
+/// What a NAS and the server share, with the digest states that depend on nothing else. Cheap to clone.
 #[derive(Clone)]
-pub struct SharedSecret {
+pub struct SharedSecret(Arc<Keyed>);
+
+struct Keyed {
     secret: Secret<Vec<u8>>,
     after_secret: Md5,
     keyed: Hmac<Md5>,
@@ -31,12 +35,12 @@ impl SharedSecret {
         if secret.is_empty() {
             return Err(EmptySecret);
         }
-        Ok(Self {
+        Ok(Self(Arc::new(Keyed {
             secret: Secret::new(secret.to_vec()),
             after_secret: Md5::new_with_prefix(secret),
             // HMAC takes a key of any length.
             keyed: Hmac::new_from_slice(secret).map_err(|_| EmptySecret)?,
-        })
+        })))
     }
 
     /// MD5 over the packet with `authenticator` in the authenticator's place, and the secret: the Response Authenticator
@@ -46,7 +50,7 @@ impl SharedSecret {
             .chain_update(head)
             .chain_update(authenticator)
             .chain_update(attributes)
-            .chain_update(self.secret.expose())
+            .chain_update(self.0.secret.expose())
             .finalize()
             .into()
     }
@@ -59,7 +63,7 @@ impl SharedSecret {
         before: &[u8],
         after: &[u8],
     ) -> Authenticator {
-        let mut mac = self.keyed.clone();
+        let mut mac = self.0.keyed.clone();
         mac.update(&head);
         mac.update(authenticator);
         mac.update(before);
@@ -99,7 +103,7 @@ impl SharedSecret {
     }
 
     fn mask(&self, previous: &[u8], block: &mut [u8]) {
-        let mask = self.after_secret.clone().chain_update(previous).finalize();
+        let mask = self.0.after_secret.clone().chain_update(previous).finalize();
         for (byte, mask) in block.iter_mut().zip(mask) {
             *byte ^= mask;
         }
