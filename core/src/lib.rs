@@ -10,7 +10,8 @@
 //! | [`snapshot`] | the subscriber base in memory and its copy on disk |
 //! | [`accounting`] | what an accounting packet says about a session |
 //! | [`radius`], [`coa`] | sans-I/O packet codec; Disconnect and CoA client |
-//! | `netbox` | what NetBox answers about addresses, and their life; models only (feature `netbox`) |
+//! | [`addressing`] | kinds of address that a subscriber can be given for itself |
+//! | `netbox` | addresses from NetBox: client, allocation, and what keeps both the same (feature `netbox`) |
 //! | `store` | SQLite and PostgreSQL behind one contract (features `sqlite`, `postgres`) |
 //! | [`order`] | what a NAS is to be told of a live session |
 //! | `convergence` | live sessions made to follow the database (features `coa` and a store) |

@@ -5,8 +5,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use crate::cmd::{
-    accounting, coa, group, import_freeradius, key, migrate, nas, plan, retention, serve, session, status, subscriber,
-    tenant, usage, vendor, whohad,
+    accounting, coa, group, import_freeradius, key, migrate, nas, netbox, plan, retention, serve, session, status,
+    subscriber, tenant, usage, vendor, whohad,
 };
 use crate::config::{Flags, Settings};
 use crate::context::Context;
@@ -73,6 +73,9 @@ enum Command {
     Usage(usage::Args),
     /// Who had an address at a time
     Whohad(whohad::Args),
+    /// NetBox: what it must have, and keeping its addresses and ours the same
+    #[command(subcommand)]
+    Netbox(netbox::Command),
     /// Remove accounting and authentication records that are old enough
     Retention(retention::Args),
     /// Keys that seal passwords and NAS secrets
@@ -125,6 +128,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Serve => serve::run(context).await,
         Command::Usage(args) => usage::run(context, args).await,
         Command::Whohad(args) => whohad::run(context, args).await,
+        Command::Netbox(command) => netbox::run(context, command).await,
         Command::Retention(args) => retention::run(context, args).await,
         Command::Key(command) => key::run(context, command).await,
     }

@@ -13,6 +13,8 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Visitor, value};
 use tracing::level_filters::LevelFilter;
 
+use crate::netbox;
+
 /// Read where `--config` and `ISP_CONFIG` name no other; may be missing.
 pub(crate) const DEFAULT_FILE: &str = "/etc/ispctl/ispctl.toml";
 
@@ -76,6 +78,7 @@ struct File {
     coa_timeout: Option<f64>,
     coa_retries: Option<u32>,
     coa_give_up: Option<u64>,
+    netbox: Option<netbox::Table>,
 }
 
 #[derive(Debug)]
@@ -106,6 +109,8 @@ pub(crate) struct Settings {
     /// Records read and written at a time.
     pub(crate) reseal_batch: u32,
     pub(crate) coa: CoaDefaults,
+    /// Of the environment over the file's; a tenant's own come over both.
+    pub(crate) netbox: netbox::Table,
     /// Worth telling the operator, not worth stopping for.
     pub(crate) warnings: Vec<String>,
 }
@@ -145,6 +150,8 @@ pub(crate) enum ConfigError {
         value: String,
         rule: &'static str,
     },
+    #[error("{0}")]
+    Netbox(String),
     #[error("--log or ISP_LOG: {0}")]
     Log(String),
     #[error(
@@ -213,6 +220,13 @@ impl Settings {
                 path = database.display()
             ));
         }
+        if file.netbox.as_ref().is_some_and(|netbox| netbox.token.is_some()) && readable_by_all(path) {
+            warnings.push(format!(
+                "{path} holds NetBox's token and every user can read it: chmod o-rwx {path}",
+                path = path.display()
+            ));
+        }
+        let netbox = netbox::Table::of_environment(|name| std::env::var(name).ok()).map_err(ConfigError::Netbox)?;
         let log = given(&flags.log).map_or_else(
             || {
                 given(&file.log)
@@ -276,6 +290,7 @@ impl Settings {
             import_batch,
             import_max_errors,
             reseal_batch: u32::try_from(reseal_batch).unwrap_or(u32::MAX),
+            netbox: netbox.over(file.netbox.unwrap_or_default()),
             warnings,
         })
     }
@@ -461,8 +476,12 @@ mod tests {
 
     #[test]
     fn the_example_explains_exactly_the_keys_there_are() {
-        let known: BTreeSet<&str> = field_names::<File>().iter().copied().collect();
-        assert_eq!(example_keys(EXAMPLE), known);
+        let (top, netbox) = EXAMPLE.split_once("\n#[netbox]\n").unwrap();
+        let known = |names: &[&'static str]| names.iter().copied().collect::<BTreeSet<&str>>();
+        let mut explained = example_keys(top);
+        explained.insert("netbox");
+        assert_eq!(explained, known(field_names::<File>()));
+        assert_eq!(example_keys(netbox), known(field_names::<netbox::Table>()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use isp_core::accounting::journal::JournalError;
+use isp_core::netbox::{NetboxError, SyncError};
 use isp_core::password::PasswordError;
 use isp_core::policy::vendor;
 use isp_core::secret::SecretError;
@@ -48,6 +49,10 @@ pub(crate) enum Error {
     StillRefused(u64),
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error(transparent)]
+    Netbox(#[from] NetboxError),
+    #[error(transparent)]
+    Sync(#[from] SyncError),
     #[error(transparent)]
     Password(#[from] PasswordError),
     #[error("{path}: {source}", path = path.display())]
@@ -110,8 +115,11 @@ impl Error {
             | Self::ImportRefused { .. }
             | Self::StillRefused(_)
             | Self::Store(StoreError::Refused { .. }) => 5,
+            Self::Netbox(NetboxError::Settings(_)) => 2,
             Self::Unreadable(_)
             | Self::Orders { .. }
+            | Self::Netbox(_)
+            | Self::Sync(_)
             | Self::Store(_)
             | Self::Journal(_)
             | Self::Secret(_)

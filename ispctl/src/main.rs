@@ -7,6 +7,7 @@ mod config;
 mod context;
 mod error;
 mod field;
+mod netbox;
 mod output;
 mod period;
 mod secret_input;

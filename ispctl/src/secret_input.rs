@@ -41,6 +41,14 @@ pub(crate) const NAS_SECRET: Wanted = Wanted {
     max: 128,
 };
 
+/// NetBox makes them: nothing is generated here.
+pub(crate) const NETBOX_TOKEN: Wanted = Wanted {
+    what: "token",
+    variable: "NETBOX_API_TOKEN",
+    length: 40,
+    max: 256,
+};
+
 /// Where a secret comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {

@@ -1,13 +1,15 @@
-//! What NetBox 4.x answers about addresses and prefixes, and how they tell whose they are.
-//!
-//! Models only: no request is made here. An embedder brings its HTTP client, hands the body of an answer to `serde_json`,
-//! and gets types; what to ask for is its own affair. Feature `netbox`, which needs no runtime and no database.
+//! Addresses from NetBox 4.x: taken once each, given back, and kept the same as in the database.
 //!
 //! | part | what it holds |
 //! |------|---------------|
+//! | [`Client`], [`Settings`], [`NetboxError`] | requests, and what may be done after one failed |
+//! | [`Allocator`], [`Wanted`], [`Rules`] | taking addresses and delegated prefixes, giving them back; check and bootstrap |
+//! | `Sync`, `Report` | the same in the database and in NetBox (with a store) |
 //! | [`Page`], [`IpAddress`], [`Prefix`], [`Choice`], [`Reference`] | answers of the REST API, as 4.7 gives them |
 //! | [`OwnerFields`], [`Owned`] | the custom fields and the description that name a subscriber |
 //! | [`LifecycleState`] | the states of an assigned address, and which may follow which |
+//!
+//! The models need neither the client nor a runtime of the caller's:
 //!
 //! ```
 //! use isp_core::netbox::{IpAddress, Owned as _, Page};

@@ -10,6 +10,7 @@ pub(crate) mod import_freeradius;
 pub(crate) mod key;
 pub(crate) mod migrate;
 pub(crate) mod nas;
+pub(crate) mod netbox;
 mod network;
 mod order;
 pub(crate) mod plan;

@@ -10,6 +10,7 @@ mod groups;
 mod import;
 mod keys;
 mod lab;
+mod netbox;
 mod passwords;
 mod policy;
 mod quotas;

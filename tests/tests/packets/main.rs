@@ -16,6 +16,7 @@ mod login;
 mod matrix;
 mod mschap;
 mod nas;
+mod netbox;
 mod outage;
 mod parity;
 mod policy;

@@ -1,0 +1,424 @@
+//! NetBox: what it must have, and keeping its addresses and ours the same.
+
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ipnet::IpNet;
+use isp_core::netbox::{Kind, Release, Released, Report, Sync};
+use isp_core::store::{Store, TenantService};
+use isp_core::tenant::Tenant;
+use serde::Serialize;
+
+use super::subscriber;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::netbox::{self, SERVICE, Table};
+use crate::output;
+use crate::secret_input::{NETBOX_TOKEN, Source};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what holds for the tenant: its own settings over those of the environment and the configuration file
+    Show,
+    /// Set what holds for this tenant alone, leaving what is not named
+    Set(Box<SetArgs>),
+    /// Forget the tenant's own settings
+    Unset,
+    /// Say what keeps addresses from being taken: what is missing, what the token may not do
+    Check,
+    /// Make the roles, tags and custom fields that are missing; a tenant or a prefix only with --yes
+    Bootstrap(BootstrapArgs),
+    /// Give keys to what other systems or people made for subscribers, so that nothing need be looked for before an
+    /// address is taken
+    Adopt,
+    /// Give a subscriber, or all, an address; who has one keeps it
+    Sync(SyncArgs),
+    /// Take back what a subscriber has
+    Release {
+        /// Username or id
+        user: String,
+    },
+    /// Find where NetBox and the database say different things
+    Reconcile {
+        /// Put right what needs no person
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Delete in NetBox what was given back and whose quarantine is over
+    Sweep,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SetArgs {
+    /// https://netbox.example.net
+    #[arg(long)]
+    url: Option<String>,
+    /// Read the token from a file's first line; - is standard input. It is stored sealed
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// NetBox's id of the tenant
+    #[arg(long, value_name = "ID")]
+    netbox_tenant: Option<u64>,
+    /// Whether the server's certificate must hold
+    #[arg(long)]
+    verify_tls: Option<bool>,
+    /// Authorities trusted besides the system's, PEM
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    #[arg(long, value_name = "N")]
+    max_retries: Option<u32>,
+    /// Slug of the role of prefixes that addresses are taken from
+    #[arg(long, value_name = "SLUG")]
+    role: Option<String>,
+    /// Slug of the role of prefixes that are cut into delegated ones
+    #[arg(long, value_name = "SLUG")]
+    prefix_role: Option<String>,
+    /// Of delegated prefixes, where plan and subscriber say nothing
+    #[arg(long, value_name = "LENGTH")]
+    prefix_length: Option<u8>,
+    /// Slugs of the tags on what is taken, with commas between
+    #[arg(long, value_name = "SLUGS", value_delimiter = ',')]
+    tags: Option<Vec<String>>,
+    /// Custom field that is unique and says what was taken for whom; empty for none
+    #[arg(long, value_name = "NAME")]
+    key_field: Option<String>,
+    /// Whether to look for rows without a key before anything is taken
+    #[arg(long)]
+    look_first: Option<bool>,
+    /// What becomes of what is given back: deprecate or delete
+    #[arg(long, value_parser = release)]
+    release: Option<Release>,
+    /// Days before what was given back is deleted
+    #[arg(long, value_name = "DAYS")]
+    quarantine_days: Option<u32>,
+    /// What every subscriber is to have: ipv4, ipv6, ipv6_prefix, with commas between
+    #[arg(long, value_delimiter = ',')]
+    kinds: Option<Vec<Kind>>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BootstrapArgs {
+    /// Make a tenant of this name in NetBox, and set its id here
+    #[arg(long, value_name = "NAME", requires = "yes")]
+    make_tenant: Option<String>,
+    /// Make this prefix, to take addresses from
+    #[arg(long, value_name = "NETWORK", requires = "yes")]
+    make_prefix: Vec<IpNet>,
+    /// The prefixes made are cut into delegated ones
+    #[arg(long, requires = "make_prefix")]
+    delegated: bool,
+    /// NetBox's id of the site the prefixes made are at
+    #[arg(long, value_name = "ID", requires = "make_prefix")]
+    site: Option<u64>,
+    /// Really make what people decide about
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SyncArgs {
+    /// Username or id
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    user: Option<String>,
+    /// Every subscriber of the tenant. Stopped and run again, it goes on
+    #[arg(long)]
+    all: bool,
+    /// Only those of this site
+    #[arg(long, requires = "all")]
+    site: Option<String>,
+    /// ipv4, ipv6, ipv6_prefix, with commas between [default: the setting "kinds"]
+    #[arg(long, value_delimiter = ',')]
+    kinds: Option<Vec<Kind>>,
+    /// Slug of a further tag on what is taken, such as ftth
+    #[arg(long, value_name = "SLUG")]
+    connection_type: Option<String>,
+}
+
+fn release(word: &str) -> std::result::Result<Release, String> {
+    match word {
+        "deprecate" => Ok(Release::Deprecate),
+        "delete" => Ok(Release::Delete),
+        _ => Err("expected deprecate or delete".to_owned()),
+    }
+}
+
+/// The settings as they may be shown.
+#[derive(Serialize)]
+struct View {
+    #[serde(flatten)]
+    table: Table,
+    token_configured: bool,
+}
+
+pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
+    let (store, tenant) = context.store_and_tenant().await?;
+    match command {
+        Command::Show => show(context, store, &tenant).await,
+        Command::Set(args) => {
+            set(context, store, &tenant, *args).await?;
+            show(context, store, &tenant).await
+        }
+        Command::Unset => {
+            store.service_delete(&tenant.id, SERVICE).await?;
+            context
+                .output
+                .done(&format!("{} has no NetBox settings of its own now", tenant.name));
+            Ok(())
+        }
+        Command::Check => {
+            let (allocator, _) = netbox::allocator(context, store, &tenant).await?;
+            let findings = allocator.check().await?;
+            context.output.list(&findings, &["subject", "problem", "mendable"])?;
+            if findings.is_empty() {
+                context.output.done("NetBox has what it must have");
+                return Ok(());
+            }
+            Err(Error::Refused(format!("{} thing(s) missing in NetBox", findings.len())))
+        }
+        Command::Bootstrap(args) => bootstrap(context, store, &tenant, &args).await,
+        Command::Adopt => {
+            let (allocator, _) = netbox::allocator(context, store, &tenant).await?;
+            let adoption = allocator.adopt().await?;
+            context.output.record(&adoption)?;
+            if adoption.left.is_empty() {
+                context
+                    .output
+                    .done("everything has its key: ispctl netbox set --look-first false spares a request per address");
+            }
+            Ok(())
+        }
+        Command::Sync(args) => sync(context, store, &tenant, args).await,
+        Command::Release { user } => {
+            let subscriber = subscriber::find(store, &tenant, &user).await?;
+            let (allocator, _) = netbox::allocator(context, store, &tenant).await?;
+            let released = Sync::new(store, allocator, &tenant.id, context.operator().map(str::to_owned))
+                .release(&subscriber.id)
+                .await?;
+            let rows: Vec<GivenBack> = released.into_iter().map(GivenBack::from).collect();
+            context.output.list(&rows, &["kind", "outcome"])
+        }
+        Command::Reconcile { repair } => {
+            let (allocator, table) = netbox::allocator(context, store, &tenant).await?;
+            let sync = Sync::new(store, allocator, &tenant.id, context.operator().map(str::to_owned));
+            let report = sync.reconcile(&table.kinds(), repair).await?;
+            told(context, &report)
+        }
+        Command::Sweep => {
+            let (allocator, _) = netbox::allocator(context, store, &tenant).await?;
+            let days = i64::from(allocator.rules().quarantine_days);
+            let before = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+            let swept = allocator.sweep(before).await?;
+            context.output.record(&serde_json::json!({ "deleted": swept }))
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct GivenBack {
+    kind: Kind,
+    outcome: &'static str,
+}
+
+impl From<(Kind, Released)> for GivenBack {
+    fn from((kind, released): (Kind, Released)) -> Self {
+        Self {
+            kind,
+            outcome: match released {
+                Released::Deprecated => "deprecated",
+                Released::Deleted => "deleted",
+                Released::NotOurs => "not there any more, or another's",
+            },
+        }
+    }
+}
+
+async fn show(context: &Context, store: &Store, tenant: &Tenant) -> Result<()> {
+    let table = netbox::settings(context, store, tenant).await?;
+    let token_configured = table.token.is_some();
+    context.output.record(&View {
+        table,
+        token_configured,
+    })
+}
+
+async fn set(context: &Context, store: &Store, tenant: &Tenant, args: SetArgs) -> Result<()> {
+    let (own, mut secret) = netbox::own(store, tenant).await?;
+    let SetArgs {
+        url,
+        token_file,
+        netbox_tenant,
+        verify_tls,
+        ca_file,
+        timeout,
+        max_retries,
+        role,
+        prefix_role,
+        prefix_length,
+        tags,
+        key_field,
+        look_first,
+        release,
+        quarantine_days,
+        kinds,
+    } = args;
+    let named = Table {
+        url,
+        token: None,
+        verify_tls,
+        ca_file,
+        timeout_seconds: timeout,
+        max_retries,
+        tenant: netbox_tenant,
+        role,
+        prefix_role,
+        prefix_length,
+        tags,
+        key_field,
+        look_first,
+        release,
+        quarantine_days,
+        kinds,
+    };
+    if let Some(path) = token_file {
+        let token = Source::file(&path).read(NETBOX_TOKEN)?;
+        let sealed = context
+            .required_keys()?
+            .seal(&netbox::token_context(tenant), token.expose().trim().as_bytes())?;
+        secret = Some(sealed);
+    }
+    let table = named.over(own);
+    if table.verify_tls == Some(false) {
+        output::warning("the certificate is not verified: whoever is on the path to NetBox can read the token");
+    }
+    let settings = serde_json::to_string(&table).unwrap_or_default();
+    let by = context.operator().map(str::to_owned);
+    store
+        .service_set(&tenant.id, SERVICE, &TenantService { settings, secret }, &by)
+        .await?;
+    Ok(())
+}
+
+async fn bootstrap(context: &Context, store: &Store, tenant: &Tenant, args: &BootstrapArgs) -> Result<()> {
+    if let Some(name) = &args.make_tenant {
+        let (mut own, secret) = netbox::own(store, tenant).await?;
+        let mut table = netbox::settings(context, store, tenant).await?;
+        if table.tenant.is_some() {
+            return Err(Error::Conflict(
+                "NetBox's id of the tenant is set already: leave out --make-tenant".to_owned(),
+            ));
+        }
+        table.tenant = Some(0);
+        let allocator = isp_core::netbox::Allocator::new(table.client()?, table.rules()?);
+        let id = allocator.make_tenant(name, &slug(name)).await?;
+        own.tenant = Some(id);
+        let settings = serde_json::to_string(&own).unwrap_or_default();
+        let by = context.operator().map(str::to_owned);
+        store
+            .service_set(&tenant.id, SERVICE, &TenantService { settings, secret }, &by)
+            .await?;
+        context
+            .output
+            .done(&format!("made the tenant {name:?} in NetBox, id {id}"));
+    }
+    let (allocator, _) = netbox::allocator(context, store, tenant).await?;
+    let made = allocator.bootstrap().await?;
+    for net in &args.make_prefix {
+        let kind = match (net, args.delegated) {
+            (IpNet::V6(_), true) => Kind::Ipv6Prefix,
+            (IpNet::V6(_), false) => Kind::Ipv6,
+            (IpNet::V4(_), true) => {
+                return Err(Error::Usage(format!(
+                    "{net}: IPv4 prefixes are not delegated: leave out --delegated"
+                )));
+            }
+            (IpNet::V4(_), false) => Kind::Ipv4,
+        };
+        let id = allocator.make_pool(kind, *net, args.site).await?;
+        context
+            .output
+            .done(&format!("made the prefix {net} in NetBox, id {id}"));
+    }
+    context.output.list(&made, &["subject", "id"])
+}
+
+/// A name as NetBox would make a slug of it.
+fn slug(name: &str) -> String {
+    let dashed: String = name
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    let words: Vec<&str> = dashed.split('-').filter(|word| !word.is_empty()).collect();
+    words.join("-")
+}
+
+async fn sync(context: &Context, store: &Store, tenant: &Tenant, args: SyncArgs) -> Result<()> {
+    let (allocator, table) = netbox::allocator(context, store, tenant).await?;
+    let kinds = args.kinds.unwrap_or_else(|| table.kinds());
+    let sync = Sync::new(store, allocator, &tenant.id, context.operator().map(str::to_owned))
+        .connection_type(args.connection_type);
+    if let Some(user) = &args.user {
+        let subscriber = subscriber::find(store, tenant, user).await?;
+        let synced = sync.subscriber(&subscriber.id, &kinds).await?;
+        return context.output.list(&synced, &["kind", "net", "netbox_id", "origin"]);
+    }
+    let bar = progress_bar(context);
+    let progress = sync
+        .all(args.site.as_deref(), &kinds, |progress, failures| {
+            bar.set_message(format!(
+                "{} looked at, {} taken, {} failed",
+                progress.seen, progress.allocated, progress.failed
+            ));
+            bar.tick();
+            for (name, error) in failures {
+                bar.suspend(|| output::message("error", &format!("{name}: {error}")));
+            }
+        })
+        .await?;
+    bar.finish_and_clear();
+    context.output.record(&serde_json::json!({
+        "looked_at": progress.seen,
+        "kept": progress.kept,
+        "allocated": progress.allocated,
+        "registered": progress.registered,
+        "failed": progress.failed,
+    }))?;
+    match progress.failed {
+        0 => Ok(()),
+        failed => Err(Error::Refused(format!("{failed} address(es) could not be had"))),
+    }
+}
+
+/// How many there are is known only at the end.
+fn progress_bar(context: &Context) -> ProgressBar {
+    if context.output.json || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar
+}
+
+fn told(context: &Context, report: &Report) -> Result<()> {
+    if context.output.json {
+        context.output.record(report)?;
+    } else {
+        let columns = ["kind", "subscriber_id", "address", "detail", "repaired", "failure"];
+        context.output.list(&report.drift, &columns)?;
+        context.output.done(&format!(
+            "{} objects of NetBox and {} subscribers looked at, {} difference(s)",
+            report.objects,
+            report.subscribers,
+            report.drift.len()
+        ));
+    }
+    let left = report.drift.iter().filter(|drift| drift.repaired != Some(true)).count();
+    match left {
+        0 => Ok(()),
+        left => Err(Error::Refused(format!("{left} difference(s) left"))),
+    }
+}
