@@ -187,5 +187,6 @@ fn nas() -> Nas {
         community: None,
         description: None,
         require_message_authenticator: false,
+        coa: isp_core::nas::CoaSettings::default(),
     }
 }
