@@ -53,7 +53,7 @@ impl Key {
 pub const SECTIONS: [&CStr; 5] = [c"database", c"snapshot", c"accounting", c"sessions", c"post_auth"];
 
 /// All keys. Those of one section stand together.
-pub const KEYS: [Key; 22] = [
+pub const KEYS: [Key; 23] = [
     Key::new(c"", c"key_file", None),
     Key::new(c"", c"poll_interval", Some(c"0.2")),
     Key::new(c"", c"default_tenant", None),
@@ -80,6 +80,7 @@ pub const KEYS: [Key; 22] = [
     Key::new(c"sessions", c"claim", Some(c"60")),
     Key::new(c"sessions", c"timeout", Some(c"0.5")),
     Key::new(c"sessions", c"database_down", Some(c"allow")),
+    Key::new(c"sessions", c"class", Some(c"yes")),
     Key::new(c"post_auth", c"queue", Some(c"65536")),
 ];
 
@@ -130,6 +131,8 @@ pub struct Settings {
     pub node: NodeConfig,
     /// The files of vendors, each with its key.
     pub vendors: Vec<(&'static str, PathBuf)>,
+    /// Name the decision in Class.
+    pub class: bool,
 }
 
 /// Make settings of the values.
@@ -159,6 +162,7 @@ pub fn settings(values: &Values<'_>) -> Result<Settings, Fault> {
         claim,
         claim_timeout,
         database_down,
+        class,
         queue,
     ] = *values;
     let snapshot_max_age = seconds("snapshot.max_age", max_age)?;
@@ -228,7 +232,16 @@ pub fn settings(values: &Values<'_>) -> Result<Settings, Fault> {
             return Err(Fault::new("accounting.journal", message));
         }
     }
-    Ok(Settings { node: config, vendors })
+    let class = parse("sessions.class", class, "must be yes or no", |text| match text {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    })?;
+    Ok(Settings {
+        node: config,
+        vendors,
+        class,
+    })
 }
 
 /// What is to be made at `path` needs a directory to be made in.
@@ -400,6 +413,7 @@ mod tests {
             ("sessions.claim", ["0", "3601"]),
             ("sessions.timeout", ["0", "11"]),
             ("sessions.database_down", ["", "reject"]),
+            ("sessions.class", ["", "maybe"]),
             ("accounting.timeout", ["0", "11"]),
             ("accounting.timeout", ["-1", "soon"]),
             ("post_auth.queue", ["0", "10000001"]),

@@ -40,6 +40,7 @@ use crate::dictionary::Dictionary;
 use crate::group::Group;
 use crate::password::{AuthMethod, Known, PasswordError, VerifyCache};
 use crate::policy::binding::Packet;
+use crate::policy::mark::{Mark, reply_rows};
 use crate::policy::reply::ReplyItem;
 use crate::policy::{self, Holder, Reason, Refusal, SubscriberFacts, TierEffect};
 use crate::secret::{KeyRing, Secret, SecretError};
@@ -111,6 +112,8 @@ pub struct Authorization<'a> {
     pub replies: &'a [RawRow<'a>],
     /// The subscriber's groups, in the order they are looked at.
     pub groups: &'a [&'a Group],
+    /// Names the decision: in Class, it tells later what the session was told.
+    pub mark: Mark,
 }
 
 /// Whose packet it is, as far as known.
@@ -283,6 +286,7 @@ impl Node {
                 checks: &entry.checks,
                 replies: &entry.replies,
                 groups: &groups,
+                mark: Mark::of(&decision, &facts, reply_rows(&entry.replies, &groups)),
             }))
         })
     }

@@ -25,6 +25,9 @@ pub fn authorize(instance: &Instance, request: &mut impl Request) -> RCode {
             .node
             .authorize(&access, |authorization| {
                 grant(request, authorization)?;
+                if instance.class {
+                    request.set_class(&authorization.mark.to_string());
+                }
                 tell(instance, request, &credentials.user_name, authorization);
                 Ok(())
             })
@@ -210,6 +213,7 @@ pub fn authenticate(instance: &Instance, request: &mut impl Request) -> RCode {
 #[cfg(test)]
 mod tests {
     use isp_core::node::Credential;
+    use isp_core::policy::mark::Mark;
     use isp_core::subscriber::AttributeRow;
 
     use super::super::fake::Fake;
@@ -239,6 +243,10 @@ mod tests {
             checks,
             replies,
             groups: &[],
+            mark: Mark {
+                restricted: false,
+                hash: 1,
+            },
         }
     }
 

@@ -154,6 +154,10 @@ impl Request for Fake {
         self.done.push(format!("{reason} of the {of}"));
     }
 
+    fn set_class(&mut self, class: &str) {
+        self.done.push(format!("class {class}"));
+    }
+
     fn set_restricted(&mut self, reason: Reason) {
         self.done.push(format!("restricted {reason}"));
     }

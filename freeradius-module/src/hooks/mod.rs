@@ -30,12 +30,15 @@ const REFUSALS_PER_SECOND: u32 = 200;
 pub struct Instance {
     node: Node,
     refusals: Throttle,
+    /// Name the decision in Class.
+    class: bool,
 }
 
 impl Instance {
-    pub const fn new(node: Node) -> Self {
+    pub const fn new(node: Node, class: bool) -> Self {
         Self {
             node,
+            class,
             refusals: Throttle::new(REFUSALS_PER_SECOND),
         }
     }
@@ -126,6 +129,9 @@ pub trait Request {
 
     /// Set the reason this request is refused with, or the `conversation` it is part of.
     fn set_reason(&mut self, reason: Reason, conversation: bool);
+
+    /// Put Class into the reply, where there is none.
+    fn set_class(&mut self, class: &str);
 
     /// Set why this request is let in under restrictions.
     fn set_restricted(&mut self, reason: Reason);

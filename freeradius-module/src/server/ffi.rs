@@ -234,6 +234,7 @@ unsafe fn load(section: Section, values: &config::Values<'_>, owner: *mut c_void
     let Settings {
         node: config,
         vendors: files,
+        class,
     } = config::settings(values)?;
     let name = section.name();
     let unresolved = |faults: Vec<String>| Fault::of_section(faults.join("; "));
@@ -263,7 +264,7 @@ unsafe fn load(section: Section, values: &config::Values<'_>, owner: *mut c_void
         Node::start(config, Arc::new(RowChecker::new())).map_err(|why| Fault::from(&why))?
     };
     Ok(Some(Loaded {
-        instance: Instance::new(node),
+        instance: Instance::new(node, class),
         name: name.to_string_lossy().into_owned(),
         attributes,
         expansions,

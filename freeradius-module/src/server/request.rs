@@ -444,6 +444,15 @@ impl<'r> Request for RequestRef<'r> {
         let _ = self.put(request, list, &[item]);
     }
 
+    fn set_class(&mut self, class: &str) {
+        if let [Some(_)] = self.find(List::Reply, [Name::Class]) {
+            return;
+        }
+        let item = item(self.attributes.name(Name::Class), 0, class.as_bytes(), false);
+        // A server whose Class is no octets has no use for it.
+        let _ = self.put(self.request, List::Reply, &[item]);
+    }
+
     fn set_restricted(&mut self, reason: Reason) {
         let _ = self.put_one(Name::RestrictedReason, reason.code().as_bytes(), false);
     }

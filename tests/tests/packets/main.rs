@@ -12,6 +12,7 @@ mod import;
 mod install;
 mod ipoe;
 mod life;
+mod live;
 mod login;
 mod matrix;
 mod mschap;
@@ -24,6 +25,8 @@ mod post_auth;
 mod quota;
 mod realm;
 mod reply;
+#[path = "../../../core/tests/convergence/nas.rs"]
+mod simulated;
 mod simultaneous;
 mod username;
 mod vendors;
@@ -33,9 +36,11 @@ use std::time::Duration;
 use e2e::database::Database;
 use e2e::radiusd::{self, Builder};
 
-/// A server on this database, with its keys.
+/// A server on this database, with its keys. Tests look at replies as a whole: it adds no Class to them.
 fn server_on(database: &Database) -> Builder {
-    radiusd::configure(database.url()).key_file(database.key_file())
+    radiusd::configure(database.url())
+        .key_file(database.key_file())
+        .key("sessions.class", "no")
 }
 
 /// Reasons of the rows of `radpostauth` for this name, oldest first; an accept is `accepted`, or `restricted: ...`.
