@@ -11,6 +11,7 @@ mod import;
 mod keys;
 mod lab;
 mod netbox;
+mod orders;
 mod passwords;
 mod policy;
 mod quotas;
