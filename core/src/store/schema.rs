@@ -40,6 +40,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0018_plan_hours",
     "0019_services",
     "0020_coa_orders",
+    "0021_session_begin",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -64,6 +65,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0018_plan_hours",
     "0019_services",
     "0020_coa_orders",
+    "0021_session_begin",
 );
 
 statements! {

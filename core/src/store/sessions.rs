@@ -85,8 +85,8 @@ pub struct SessionFilter {
     pub open: bool,
     /// One that was closed because its NAS fell silent may have gone on: count it for as long as it was waited for, too.
     pub presumed: bool,
-    /// Ran at some time of these Unix seconds, both ends included. A row that another program wrote without a start began
-    /// when it was last reported, or ended, or was written.
+    /// Ran at some time of these Unix seconds, both ends included. A row that another program wrote without a start has it
+    /// reckoned by a trigger.
     pub period: Option<RangeInclusive<i64>>,
     /// Go on after the session with this [`Session::id`].
     pub after: Option<i64>,
@@ -157,7 +157,7 @@ macro_rules! sessions {
                 "FROM (SELECT * FROM radacct WHERE ", $sqlite, "
                     AND ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR nasipaddress = $2)
                     AND ($3 IS NULL OR username = $3) AND ($4 IS NULL OR subscriber_id = $4)
-                    AND coalesce(acctstarttime, acctupdatetime, acctstoptime, created_at) <= datetime($6, 'unixepoch')
+                    AND acctstarttime <= datetime($6, 'unixepoch')
                     AND (acctstoptime IS NULL OR acctstoptime >= datetime($5, 'unixepoch')
                         OR acctstoptime >= datetime($9, 'unixepoch') AND ", fell_silent!(), "
                             AND datetime(acctstoptime, '+' || ", patience!("min", "max"), " || ' seconds')
@@ -171,7 +171,7 @@ macro_rules! sessions {
                 "FROM (SELECT * FROM radacct WHERE ", $postgres, "
                     AND ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR nasipaddress = $2::inet)
                     AND ($3::text IS NULL OR username = $3) AND ($4::text IS NULL OR subscriber_id = $4)
-                    AND coalesce(acctstarttime, acctupdatetime, acctstoptime, created_at) <= to_timestamp($6)
+                    AND acctstarttime <= to_timestamp($6)
                     AND (acctstoptime IS NULL OR acctstoptime >= to_timestamp($9))
                     AND (acctstoptime IS NULL OR acctstoptime >= to_timestamp($5) OR ", fell_silent!(), "
                         AND acctstoptime + ", patience!("least", "greatest"), " * interval '1 second'

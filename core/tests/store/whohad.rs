@@ -263,14 +263,21 @@ async fn a_row_without_times_is_found(db: &Database) {
     let created = ("created_at", written.as_str());
     put(db, 1, T, Some(T + 100), &[address, no_start]).await;
     put(db, 2, T, None, &[address, no_start, no_update, created]).await;
-    assert_eq!(holders(db, "10.0.0.1", T + 50, T + 50).await, [1]);
+    let minute = ("acctsessiontime", "60");
+    put(db, 3, T, Some(T + 100), &[address, no_start, minute]).await;
+    assert_eq!(holders(db, "10.0.0.1", T + 39, T + 39).await, [1]);
+    assert_eq!(holders(db, "10.0.0.1", T + 40, T + 40).await, [3, 1]);
+    db.raw("UPDATE radacct SET acctstarttime = NULL WHERE radacctid = 3")
+        .await;
+    assert_eq!(holders(db, "10.0.0.1", T + 40, T + 40).await, [3, 1]);
     assert_eq!(holders(db, "10.0.0.1", T + 199, T + 199).await, [0; 0]);
     assert_eq!(holders(db, "10.0.0.1", T + 200, T + 200).await, [2]);
     let listed = db.store.session_list(&SessionFilter::default()).await.unwrap();
-    assert_eq!(listed.len(), 2);
+    assert_eq!(listed.len(), 3);
     let silence = Silence::default();
     assert_eq!(db.store.close_silent(&silence, T, T + 2_000).await.unwrap(), 0);
     assert_eq!(db.store.close_silent(&silence, T, T + 2_001).await.unwrap(), 1);
     let listed = db.store.session_list(&SessionFilter::default()).await.unwrap();
-    assert_eq!(listed[0].stopped_at, Some(T + 200));
+    let second = listed.iter().find(|session| session.id == 2).unwrap();
+    assert_eq!(second.stopped_at, Some(T + 200));
 }
