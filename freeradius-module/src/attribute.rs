@@ -51,6 +51,7 @@ names! {
     FallThrough = "Fall-Through",
     AuthType = "Auth-Type",
     ModuleFailureMessage = "Module-Failure-Message",
+    ResponseDelay = "FreeRADIUS-Response-Delay-USec",
     RejectReason = "Rust-Reject-Reason",
     RestrictedReason = "Rust-Restricted-Reason",
     DynamicClient = "Rust-Dynamic-Client",

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use isp_core::accounting::silence::Silence;
-use isp_core::node::{AccountingMode, DatabaseDown, NodeConfig, NodeError, SimultaneousUse};
+use isp_core::node::{AccountingMode, DatabaseDown, LockoutConfig, NodeConfig, NodeError, SimultaneousUse};
 use isp_core::secret::Secret;
 
 use crate::suggest;
@@ -50,10 +50,17 @@ impl Key {
 }
 
 /// Subsections, in the order they are shown.
-pub const SECTIONS: [&CStr; 5] = [c"database", c"snapshot", c"accounting", c"sessions", c"post_auth"];
+pub const SECTIONS: [&CStr; 6] = [
+    c"database",
+    c"snapshot",
+    c"accounting",
+    c"sessions",
+    c"post_auth",
+    c"lockout",
+];
 
 /// All keys. Those of one section stand together.
-pub const KEYS: [Key; 23] = [
+pub const KEYS: [Key; 30] = [
     Key::new(c"", c"key_file", None),
     Key::new(c"", c"poll_interval", Some(c"0.2")),
     Key::new(c"", c"default_tenant", None),
@@ -82,6 +89,13 @@ pub const KEYS: [Key; 23] = [
     Key::new(c"sessions", c"database_down", Some(c"allow")),
     Key::new(c"sessions", c"class", Some(c"yes")),
     Key::new(c"post_auth", c"queue", Some(c"65536")),
+    Key::new(c"lockout", c"threshold", Some(c"0")),
+    Key::new(c"lockout", c"source_threshold", Some(c"0")),
+    Key::new(c"lockout", c"window", Some(c"300")),
+    Key::new(c"lockout", c"duration", Some(c"300")),
+    Key::new(c"lockout", c"delay", Some(c"0")),
+    Key::new(c"lockout", c"max_delay", Some(c"4")),
+    Key::new(c"lockout", c"remembered", Some(c"100000")),
 ];
 
 /// What is wrong with the configuration, and at which key (dotted) it is to be shown.
@@ -164,6 +178,13 @@ pub fn settings(values: &Values<'_>) -> Result<Settings, Fault> {
         database_down,
         class,
         queue,
+        threshold,
+        source_threshold,
+        window,
+        duration,
+        delay,
+        max_delay,
+        remembered,
     ] = *values;
     let snapshot_max_age = seconds("snapshot.max_age", max_age)?;
     let config = NodeConfig {
@@ -208,6 +229,15 @@ pub fn settings(values: &Values<'_>) -> Result<Settings, Fault> {
         )?,
         post_auth_queue: number("post_auth.queue", queue)?,
         verify_cache: number("verify_cache", verify_cache)?,
+        lockout: LockoutConfig {
+            threshold: number("lockout.threshold", threshold)?,
+            source_threshold: number("lockout.source_threshold", source_threshold)?,
+            window: seconds("lockout.window", window)?,
+            duration: seconds("lockout.duration", duration)?,
+            delay: seconds("lockout.delay", delay)?,
+            max_delay: seconds("lockout.max_delay", max_delay)?,
+            remembered: number("lockout.remembered", remembered)?,
+        },
         ..NodeConfig::default()
     };
     let vendors = [("vendors", vendors), ("vendors_local", vendors_local)];
@@ -418,6 +448,13 @@ mod tests {
             ("accounting.timeout", ["-1", "soon"]),
             ("post_auth.queue", ["0", "10000001"]),
             ("post_auth.queue", ["-1", "1e3"]),
+            ("lockout.threshold", ["-1", "some"]),
+            ("lockout.source_threshold", ["-1", "1.5"]),
+            ("lockout.window", ["0", "86401"]),
+            ("lockout.duration", ["0.5", "1 hour"]),
+            ("lockout.delay", ["-1", "11"]),
+            ("lockout.max_delay", ["-1", "11"]),
+            ("lockout.remembered", ["0", "10000001"]),
         ];
         for (path, bad) in cases {
             for value in bad {

@@ -30,6 +30,7 @@ pub const fn of_refusal(reason: Reason) -> RCode {
         Reason::UnknownSubscriber | Reason::UnknownNas => RCode::NotFound,
         Reason::AmbiguousLine
         | Reason::RealmRefused
+        | Reason::LockedOut
         | Reason::TenantDisabled
         | Reason::Pending
         | Reason::Suspended

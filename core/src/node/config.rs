@@ -10,6 +10,7 @@ use crate::policy::vendor::VendorSet;
 use crate::secret::Secret;
 
 use super::admission::{DatabaseDown, SimultaneousUse};
+use super::lockout::LockoutConfig;
 
 /// What an accounting packet waits for before it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,7 @@ pub struct NodeConfig {
     pub post_auth_queue: usize,
     /// Successful verifications of slow hashes to remember.
     pub verify_cache: usize,
+    pub lockout: LockoutConfig,
 }
 
 impl Default for NodeConfig {
@@ -85,6 +87,7 @@ impl Default for NodeConfig {
             vendors: Arc::default(),
             post_auth_queue: 65_536,
             verify_cache: 100_000,
+            lockout: LockoutConfig::default(),
         }
     }
 }
@@ -206,6 +209,19 @@ impl NodeConfig {
             self.verify_cache,
             0..=10_000_000,
             "must be from 0 to 10000000",
+        )?;
+        let lockout = &self.lockout;
+        let day = "must be from 1 second to 1 day";
+        within_time("lockout.window", lockout.window, 1_000, 86_400_000, day)?;
+        within_time("lockout.duration", lockout.duration, 1_000, 86_400_000, day)?;
+        let delay = "must be from 0 to 10 seconds";
+        within_time("lockout.delay", lockout.delay, 0, 10_000, delay)?;
+        within_time("lockout.max_delay", lockout.max_delay, 0, 10_000, delay)?;
+        within(
+            "lockout.remembered",
+            lockout.remembered,
+            1_000..=10_000_000,
+            "must be from 1000 to 10000000",
         )?;
         Ok(())
     }

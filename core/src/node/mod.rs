@@ -13,6 +13,7 @@ mod follower;
 pub(crate) mod intake;
 mod journal;
 mod link;
+mod lockout;
 mod report;
 mod stall;
 mod state;
@@ -22,6 +23,7 @@ mod writer;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -42,13 +44,15 @@ use crate::password::{AuthMethod, Known, PasswordError, VerifyCache};
 use crate::policy::binding::Packet;
 use crate::policy::mark::{Mark, reply_rows};
 use crate::policy::reply::ReplyItem;
-use crate::policy::{self, Holder, Reason, Refusal, SubscriberFacts, TierEffect};
+use crate::policy::{self, Holder, Lock, Reason, Refusal, SubscriberFacts, TierEffect};
 use crate::secret::{KeyRing, Secret, SecretError};
 pub use crate::snapshot::Sender;
 use crate::snapshot::{Asked, Entry, Found, StoredSecret};
 use crate::subscriber::RawRow;
 use accounting::Accounting;
 use admission::Admission;
+use lockout::Lockout;
+pub use lockout::{Consequence, LockoutConfig, LoginEnd};
 use state::State;
 pub use state::Status;
 use upkeep::Upkeep;
@@ -152,6 +156,7 @@ pub struct Node {
     outcomes: Outcomes,
     accounting: Accounting,
     admission: Admission,
+    lockout: Lockout,
     addresses: Arc<Addresses>,
     upkeep: Upkeep,
     applier: Option<applier::Handle>,
@@ -222,9 +227,12 @@ impl Node {
             &addresses,
             accounting.journal(),
         );
-        let reporter = report::spawn(runtime.handle(), &config, &link, &state, &accounting, refused);
+        let lockout = Lockout::new(config.lockout.clone());
+        let count = lockout.refused();
+        let reporter = report::spawn(runtime.handle(), &config, &link, &state, &accounting, refused, count);
         Ok(Self {
             verified: VerifyCache::new(config.verify_cache)?,
+            lockout,
             config,
             keys,
             state,
@@ -249,7 +257,7 @@ impl Node {
         request: &AccessRequest<'_>,
         then: impl FnOnce(&Authorization<'_>) -> R,
     ) -> Result<R, Refusal> {
-        self.with_subscriber(request, |found, entry| {
+        let outcome = self.with_subscriber(request, |found, entry| {
             let standing = entry.standing(request.now);
             let subscriber = SubscriberFacts {
                 status: standing.status,
@@ -262,6 +270,7 @@ impl Node {
             };
             let holder = self.address_holder(&found.tenant.id, entry, request.now);
             let mut facts = found.facts(entry, &subscriber, &standing, asked);
+            facts.lock = self.lockout.lock(request.source, &request.packet, Some((found, entry)));
             facts.address_holder = holder.as_ref().map(|(address, by)| Holder {
                 address: (*address).into(),
                 by,
@@ -288,6 +297,14 @@ impl Node {
                 groups: &groups,
                 mark: Mark::of(&decision, &facts, reply_rows(&entry.replies, &groups)),
             }))
+        });
+        outcome.map_err(|refusal| match refusal.reason {
+            // Nobody learns from a locked device which names there are.
+            Reason::UnknownSubscriber => {
+                let lock = self.lockout.lock(request.source, &request.packet, None);
+                lock.map_or(refusal, Lock::refusal)
+            }
+            _ => refusal,
         })
     }
 
@@ -440,6 +457,7 @@ impl Node {
     pub fn status(&self, now: i64) -> Status {
         Status {
             journal: self.accounting.journal().map(|journal| journal.stats()),
+            locked_out: self.lockout.refused().load(Ordering::Relaxed),
             ..self.state.status(now)
         }
     }

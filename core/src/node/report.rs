@@ -46,6 +46,7 @@ struct Reporter {
     state: Arc<State>,
     journal: Option<Arc<Journal>>,
     unanswered: Arc<AtomicU64>,
+    locked_out: Arc<AtomicU64>,
     aside: Count,
     node_id: String,
     host: String,
@@ -62,6 +63,7 @@ pub(super) fn spawn(
     state: &Arc<State>,
     accounting: &Accounting,
     refused: PathBuf,
+    locked_out: Arc<AtomicU64>,
 ) -> Handle {
     let journal = accounting.journal();
     let (stop, mut stopping) = watch::channel(false);
@@ -71,6 +73,7 @@ pub(super) fn spawn(
         state: Arc::clone(state),
         journal: journal.cloned(),
         unanswered: accounting.unanswered(),
+        locked_out,
         aside: Count::new(refused),
         // What no two nodes of a machine share.
         node_id: match (journal, &config.snapshot_file) {
@@ -121,6 +124,7 @@ impl Reporter {
             subscribers: status.subscribers as u64,
             records_lost: stats.lost,
             records_unanswered: self.unanswered.load(Ordering::Relaxed),
+            logins_locked_out: self.locked_out.load(Ordering::Relaxed),
             records_aside: block_in_place(|| self.aside.get()),
             stopped: last,
         };

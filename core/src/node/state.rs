@@ -22,6 +22,8 @@ pub struct Status {
     pub subscribers: usize,
     /// Time since the database last confirmed the snapshot.
     pub age: Duration,
+    /// Logins refused as locked since the node started.
+    pub locked_out: u64,
     /// What waits to be applied; `None` where accounting goes to the database at once.
     pub journal: Option<JournalStats>,
 }
@@ -57,6 +59,7 @@ impl State {
     pub(super) fn status(&self, now: i64) -> Status {
         Status {
             journal: None,
+            locked_out: 0,
             subscribers: self.snapshot().len(),
             age: self.age(now),
         }

@@ -106,6 +106,8 @@ pub struct Facts<'a> {
     pub found_by_line: Option<&'a str>,
     /// The rule for its realm, of the tenant whose NAS it came by.
     pub realm: Option<&'a TenantRealm>,
+    /// So many logins have failed that this one is not looked at.
+    pub lock: Option<Lock>,
     /// A number that is always the same for this subscriber and differs between subscribers.
     pub seed: u32,
     pub method: AuthMethod,
@@ -144,6 +146,7 @@ impl<'a> Facts<'a> {
             address_holder: None,
             found_by_line: None,
             realm: None,
+            lock: None,
             seed: 0,
             method,
             now,
@@ -214,6 +217,32 @@ pub type Actions<'a> = [Action<'a>; Condition::ALL.len()];
 /// What a tenant that says nothing does.
 pub const REJECT_ALL: Actions<'static> = [Action::Reject; Condition::ALL.len()];
 
+/// What is locked, for how many seconds more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// The subscriber's name, tried from this device.
+    Account { seconds: u32 },
+    /// The device, whatever name it tries.
+    Device { seconds: u32 },
+}
+
+impl Lock {
+    /// What becomes of a login meanwhile.
+    #[must_use]
+    pub fn refusal(self) -> Refusal {
+        Refusal::new(Reason::LockedOut, self.to_string())
+    }
+}
+
+impl std::fmt::Display for Lock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Account { seconds } => write!(f, "too many wrong passwords from this device: {seconds} s are left"),
+            Self::Device { seconds } => write!(f, "too many failed logins from this device: {seconds} s are left"),
+        }
+    }
+}
+
 /// Who has an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder<'a> {
@@ -274,7 +303,7 @@ pub struct Decision<'a> {
 
 /// Decide whether the subscriber is let in, and with which reply.
 ///
-/// Who it is about was found before: by realm, User-Name or line. The rules, in order: the tenant serves; the packet is signed where its NAS must; the status, by what the tenant does about it; the activation date has come; the
+/// Who it is about was found before: by realm, User-Name or line. The rules, in order: the tenant serves; the packet is signed where its NAS must; too many logins have not failed; the status, by what the tenant does about it; the activation date has come; the
 /// expiration date has not; no quota has led to a refusal; it is within its hours; it comes from the NAS, port, VLAN, MAC
 /// address and circuit it is bound to; no other live session has its address; there is a password (or a raw check row that
 /// may bring one) and its stored form serves the method of the packet.

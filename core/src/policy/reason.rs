@@ -15,6 +15,8 @@ pub enum Reason {
     AmbiguousLine,
     /// The tenant of the NAS does not take the realm in User-Name, or a name without one.
     RealmRefused,
+    /// Too many logins of this name from this device, or of this device, have failed: the password was not looked at.
+    LockedOut,
     Pending,
     Suspended,
     Disconnected,
@@ -63,7 +65,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::MalformedRequest,
         Self::UnknownNas,
         Self::TenantDisabled,
@@ -71,6 +73,7 @@ impl Reason {
         Self::UnknownSubscriber,
         Self::AmbiguousLine,
         Self::RealmRefused,
+        Self::LockedOut,
         Self::Pending,
         Self::Suspended,
         Self::Disconnected,
@@ -112,6 +115,7 @@ impl Reason {
             Self::UnknownSubscriber => "unknown_subscriber",
             Self::AmbiguousLine => "ambiguous_line",
             Self::RealmRefused => "realm_refused",
+            Self::LockedOut => "locked_out",
             Self::Pending => "pending",
             Self::Suspended => "suspended",
             Self::Disconnected => "disconnected",

@@ -29,7 +29,7 @@ pub(super) struct Rule {
     pub(super) judge: for<'a> fn(&Facts<'a>) -> Finding<'a>,
 }
 
-pub(super) static RULES: [Rule; 16] = [
+pub(super) static RULES: [Rule; 17] = [
     Rule {
         name: "tenant",
         saw: |facts| {
@@ -55,6 +55,15 @@ pub(super) static RULES: [Rule; 16] = [
             format!("{required}, {}", if facts.packet.signed { "present" } else { "absent" })
         },
         judge: signature,
+    },
+    Rule {
+        name: "lockout",
+        saw: |facts| {
+            facts
+                .lock
+                .map_or_else(|| "not locked".to_owned(), |lock| lock.to_string())
+        },
+        judge: lockout,
     },
     Rule {
         name: "status",
@@ -214,6 +223,14 @@ fn signature<'a>(facts: &Facts<'a>) -> Finding<'a> {
         )
     } else {
         Finding::Pass
+    }
+}
+
+/// No password is guessed where none is asked for.
+fn lockout<'a>(facts: &Facts<'a>) -> Finding<'a> {
+    match facts.lock {
+        Some(lock) if facts.found_by_line.is_none() => Finding::Refuse(lock.refusal()),
+        Some(_) | None => Finding::Pass,
     }
 }
 

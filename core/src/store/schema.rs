@@ -41,6 +41,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0019_services",
     "0020_coa_orders",
     "0021_session_begin",
+    "0022_locked_out",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -66,6 +67,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0019_services",
     "0020_coa_orders",
     "0021_session_begin",
+    "0022_locked_out",
 );
 
 statements! {

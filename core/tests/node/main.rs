@@ -17,6 +17,7 @@ macro_rules! on_both {
 mod accounting;
 mod admission;
 mod database;
+mod lockout;
 mod policy;
 
 use std::net::IpAddr;

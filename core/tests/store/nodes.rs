@@ -24,6 +24,7 @@ pub(crate) fn report(node_id: &str, journal_records: u64, journal_oldest: Option
         records_lost: 3,
         records_unanswered: 1 << 33,
         records_aside: 2,
+        logins_locked_out: 1 << 34,
         stopped: false,
     }
 }

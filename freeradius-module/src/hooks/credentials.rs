@@ -99,9 +99,10 @@ impl Line {
         }
     }
 
-    /// The same, where somebody may be found by it.
+    /// The same, where somebody may be found, or locked, by it.
     pub(super) fn if_needed(instance: &Instance, request: &impl Request) -> Option<Self> {
-        instance.node.finds_by_line().then(|| Self::of(request))
+        let needed = instance.node.finds_by_line() || instance.node.counts_failures();
+        needed.then(|| Self::of(request))
     }
 
     fn packet(&self, source: Option<IpAddr>) -> Packet<'_> {

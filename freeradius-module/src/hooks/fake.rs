@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use isp_core::node::{Client, Credential};
 use isp_core::policy::Reason;
@@ -142,6 +143,11 @@ impl Request for Fake {
 
     fn merge(&mut self, list: List, _: String) {
         self.done.push(format!("merge {list:?}"));
+    }
+
+    fn hold_back(&mut self, delay: Duration) -> Result<(), PutError> {
+        self.done.push(format!("hold back {delay:?}"));
+        Ok(())
     }
 
     fn introduce(&mut self, source: IpAddr, client: &Client) -> Result<(), PutError> {

@@ -8,7 +8,7 @@ mod post_auth;
 mod throttle;
 
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use isp_core::node::{Client, Credential, Node};
 use isp_core::policy::reply::ReplyItem;
@@ -135,6 +135,9 @@ pub trait Request {
 
     /// Set why this request is let in under restrictions.
     fn set_restricted(&mut self, reason: Reason);
+
+    /// Have the server hold its refusal back, for 10 seconds at most.
+    fn hold_back(&mut self, delay: Duration) -> Result<(), PutError>;
 
     /// Log what is no failure.
     fn note(&self, message: &str);

@@ -1,7 +1,7 @@
 //! The outcome of an Access-Request, for `radpostauth`.
 
 use isp_core::accounting::PostAuthRecord;
-use isp_core::node::Login;
+use isp_core::node::{Consequence, Login, LoginEnd};
 use isp_core::password::AuthMethod;
 use isp_core::policy::{Reason, Refusal};
 
@@ -47,9 +47,13 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
     };
     let source = request.source();
     let line = Line::if_needed(instance, request);
-    let who = instance
-        .node
-        .identify(source, &sender(request, user_name, line.as_ref()));
+    let sender = sender(request, user_name, line.as_ref());
+    let end = match reason.filter(|_| reply == "Access-Reject") {
+        Some(reason) => LoginEnd::Refused(reason),
+        None => LoginEnd::Accepted,
+    };
+    let consequence = instance.node.login_ended(source, &sender, end);
+    let who = instance.node.identify(source, &sender);
     instance.node.post_auth(PostAuthRecord {
         tenant_id: who.tenant_id,
         subscriber_id: who.subscriber_id,
@@ -62,8 +66,10 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
         class: class.map(Value::hex),
         authdate: now(),
     });
-    if let Some(reason) = reason.filter(|_| reply == "Access-Reject") {
+    if let LoginEnd::Refused(reason) = end {
+        let user_name = user_name.to_owned();
         say(instance, request, reason);
+        bear(instance, request, &user_name, &consequence);
     }
     RCode::Ok
 }
@@ -109,6 +115,24 @@ fn say(instance: &Instance, request: &mut impl Request, reason: Reason) {
         let [user_name] = request.find(List::Request, [Name::UserName]);
         let user_name = user_name.map_or_else(Vec::new, |name| name.bytes.to_owned());
         refuse(&instance.refusals, request, &user_name, &Refusal::new(reason, message));
+    }
+}
+
+/// What failing often leads to.
+fn bear(instance: &Instance, request: &mut impl Request, user_name: &[u8], consequence: &Consequence) {
+    if let Some(note) = &consequence.note
+        && instance.refusals.admit(now())
+    {
+        let user_name = String::from_utf8_lossy(user_name);
+        request.note(&format!("{note} (user \"{}\")", user_name.escape_debug()));
+    }
+    if let Some(delay) = consequence.delay
+        && request.hold_back(delay).is_err()
+    {
+        request.fail(
+            "the refusal cannot be held back: the dictionary has another type for it",
+            false,
+        );
     }
 }
 

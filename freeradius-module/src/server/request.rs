@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::ptr::{self, NonNull};
 use std::slice;
+use std::time::Duration;
 
 use isp_core::node::{Client, Credential};
 use isp_core::policy::Reason;
@@ -339,6 +340,12 @@ impl<'r> Request for RequestRef<'r> {
             .map(|(given, value)| item(self.attributes.reply(given.attribute), given.tag, value.bytes(), false))
             .collect();
         self.put(self.request, List::Reply, &raw)
+    }
+
+    fn hold_back(&mut self, delay: Duration) -> Result<(), PutError> {
+        let microseconds = u32::try_from(delay.as_micros()).unwrap_or(u32::MAX).to_ne_bytes();
+        let attribute = self.attributes.name(Name::ResponseDelay);
+        self.put(self.request, List::Reply, &[item(attribute, 0, &microseconds, true)])
     }
 
     fn build<'a>(&self, list: List, rows: impl Iterator<Item = RawRow<'a>>) -> Result<Rows<'r>, String> {

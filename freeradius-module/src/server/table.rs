@@ -103,6 +103,7 @@ section!(SNAPSHOT, 1);
 section!(ACCOUNTING, 2);
 section!(SESSIONS, 3);
 section!(POST_AUTH, 4);
+section!(LOCKOUT, 5);
 
 const TOP_KEYS: usize = count(c"");
 
@@ -115,6 +116,7 @@ pub(super) static TABLE: Table<{ TOP_KEYS + SECTIONS.len() + 1 }> = {
         ACCOUNTING.as_ptr(),
         SESSIONS.as_ptr(),
         POST_AUTH.as_ptr(),
+        LOCKOUT.as_ptr(),
     ];
     let mut index = 0;
     while index < SECTIONS.len() {

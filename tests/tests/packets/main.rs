@@ -13,6 +13,7 @@ mod install;
 mod ipoe;
 mod life;
 mod live;
+mod lockout;
 mod login;
 mod matrix;
 mod mschap;

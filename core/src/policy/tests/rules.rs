@@ -345,6 +345,36 @@ fn hours_are_the_plans_unless_there_are_own() {
 }
 
 #[test]
+fn what_is_locked_is_refused_before_anything_of_the_subscriber_is_told() {
+    let tenant = tenant();
+    let suspended = SubscriberFacts {
+        status: Status::Suspended,
+        ..active()
+    };
+    for lock in [Lock::Account { seconds: 17 }, Lock::Device { seconds: 17 }] {
+        let facts = Facts {
+            lock: Some(lock),
+            ..Facts::new(&tenant, &suspended, AuthMethod::Pap, NOW)
+        };
+        let refusal = decide(&facts).unwrap_err();
+        assert_eq!(refusal.reason, Reason::LockedOut);
+        assert!(refusal.message.contains("17 s"), "{refusal}");
+        let subscriber = active();
+        let by_line = Facts {
+            lock: Some(lock),
+            found_by_line: Some("alice"),
+            ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
+        };
+        assert!(decide(&by_line).is_ok(), "no password is guessed there");
+        let told = explain(&facts);
+        assert!(
+            told.iter()
+                .any(|told| told.rule == "lockout" && told.verdict == "refuse")
+        );
+    }
+}
+
+#[test]
 fn reports_of_many_are_spread_and_each_keeps_its_own_interval() {
     let (mut tenant, plan, subscriber) = (tenant(), plan(), active());
     tenant.interim_jitter_percent = 10;

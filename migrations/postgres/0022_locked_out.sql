@@ -1,0 +1,3 @@
+-- Logins that a server has refused as locked since it started.
+
+ALTER TABLE node_status ADD COLUMN logins_locked_out bigint NOT NULL DEFAULT 0;
