@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::wire;
 use crate::clock::unix_now;
-use crate::coa::{self, ErrorCause, Outcome, Report, Retry};
+use crate::coa::{Client, CoaError, ErrorCause, Outcome, Report, Retry, Target, Via};
 use crate::nas::CoaTransport;
 use crate::order::{Cause, OrderKind, OrderState};
 use crate::policy::vendor::Coa;
@@ -20,7 +20,7 @@ use crate::policy::vendor::coa::Request;
 use crate::radius::SharedSecret;
 use crate::secret::{KeyRing, Secret};
 use crate::snapshot::{Catalog, Snapshot};
-use crate::store::{ClaimedOrder, OrderOutcome, Store, StoreError};
+use crate::store::{ClaimedOrder, OrderClaim, OrderOutcome, Store, StoreError};
 
 /// Orders taken in hand, and outcomes written, by one statement.
 const BATCH: u32 = 256;
@@ -52,6 +52,8 @@ pub struct WorkerConfig {
     pub retry: Retry,
     /// For a NAS that is in no row of the database.
     pub secret: Option<Secret<String>>,
+    /// With the ways there are to NAS besides UDP.
+    pub client: Client,
 }
 
 impl WorkerConfig {
@@ -69,6 +71,7 @@ impl WorkerConfig {
             port: None,
             retry: Retry::default(),
             secret: None,
+            client: Client::new(),
         }
     }
 }
@@ -96,12 +99,11 @@ struct Pace {
     next: Instant,
 }
 
-/// Where an order goes.
-struct Target {
-    address: SocketAddr,
-    secret: SharedSecret,
-    retry: Retry,
+/// Where an order goes, and what it is made of there.
+struct Destination {
+    to: Target,
     coa: Coa,
+    /// Orders in a second.
     rate: Option<u32>,
 }
 
@@ -140,8 +142,10 @@ impl Worker {
         loop {
             if renewed.elapsed() > self.config.lease / 3 {
                 renewed = Instant::now();
-                if !self.tasks.is_empty()
-                    && let Err(why) = self.store.renew_orders(&self.config.owner, self.config.lease).await
+                let in_hand = self.in_hand();
+                let (owner, lease) = (&self.config.owner, self.config.lease);
+                if !in_hand.is_empty()
+                    && let Err(why) = self.store.renew_orders(owner, lease, &in_hand).await
                 {
                     warn!("orders for NAS: {why}");
                 }
@@ -188,11 +192,15 @@ impl Worker {
             .filter(|(_, pace)| busy(pace))
             .map(|(nas, _)| *nas)
             .collect();
-        let (owner, lease) = (&self.config.owner, self.config.lease);
-        let orders = self
-            .store
-            .claim_orders(owner, lease, &busy, room, self.only.as_deref())
-            .await?;
+        let claim = OrderClaim {
+            owner: &self.config.owner,
+            lease: self.config.lease,
+            in_hand: &self.in_hand(),
+            busy: &busy,
+            limit: room,
+            only: self.only.as_deref(),
+        };
+        let orders = self.store.claim_orders(&claim).await?;
         let claimed = orders.len();
         let snapshot = self.snapshot.load_full();
         let catalog = snapshot.catalog();
@@ -200,6 +208,12 @@ impl Worker {
             self.begin(&catalog, order, now);
         }
         Ok(claimed)
+    }
+
+    /// The orders that are on their way, or whose outcome is not written.
+    fn in_hand(&self) -> Vec<i64> {
+        let unwritten = self.outcomes.iter().map(|outcome| outcome.id);
+        self.of.values().map(|(_, id)| *id).chain(unwritten).collect()
     }
 
     fn begin(&mut self, catalog: &Catalog, order: ClaimedOrder, now: Instant) {
@@ -232,7 +246,7 @@ impl Worker {
     }
 
     /// Where an order goes, or why it cannot.
-    fn target(&self, catalog: &Catalog, order: &ClaimedOrder) -> Result<Target, String> {
+    fn target(&self, catalog: &Catalog, order: &ClaimedOrder) -> Result<Destination, String> {
         let address = order.session.nas_ip_address;
         let entry = catalog.nas(address);
         let record = entry.and_then(|entry| Some((entry, catalog.nas_record(entry)?)));
@@ -261,9 +275,13 @@ impl Worker {
             }
         };
         let transport = settings.map_or(CoaTransport::Udp, |settings| settings.coa_transport);
-        if transport == CoaTransport::None {
-            return Err(format!("the NAS {address} takes no orders (coa_transport)"));
-        }
+        let via = match transport {
+            CoaTransport::Udp => Via::Udp,
+            CoaTransport::Radclient => Via::Radclient,
+            CoaTransport::Http => Via::Http,
+            CoaTransport::Radsec => Via::RadSec,
+            CoaTransport::None => return Err(format!("the NAS {address} takes no orders (coa_transport)")),
+        };
         let secret = secret.map_err(|why| format!("the NAS {address}: {why}"))?;
         let usual = self.config.retry;
         let first_wait = settings
@@ -280,10 +298,14 @@ impl Worker {
             .and_then(|settings| settings.coa_port)
             .or(self.config.port)
             .unwrap_or(coa.port);
-        Ok(Target {
-            address: SocketAddr::new(address.to_canonical(), port),
-            secret,
+        let to = Target {
             retry,
+            via,
+            strict: settings.is_some_and(|settings| settings.coa_strict),
+            ..Target::new(SocketAddr::new(address.to_canonical(), port), secret)
+        };
+        Ok(Destination {
+            to,
             coa: coa.clone(),
             rate: settings.and_then(|settings| settings.coa_rate),
         })
@@ -345,44 +367,75 @@ fn failed(id: i64, reason: String) -> OrderOutcome {
     }
 }
 
-/// One request and its answer.
-async fn ask(kind: OrderKind, order: &ClaimedOrder, target: &Target) -> Result<Report, String> {
-    let items = order.set.iter().chain(&order.unset);
-    let packet = wire::order(kind, &target.coa, &order.session, items, unix_now()).map_err(|why| why.to_string())?;
-    let sent = coa::send(target.address, &target.secret, &packet, &target.retry).await;
-    sent.map_err(|why| why.to_string())
+/// Why a packet was not sent.
+enum Unsent {
+    /// It cannot be made.
+    Packet(String),
+    /// It may get there later.
+    Later(String),
+    /// Somebody has to change something first.
+    Never(String),
 }
 
-/// Tell the NAS; where it refuses a change, end the session instead.
-async fn tell(order: &ClaimedOrder, target: &Target, config: &WorkerConfig) -> OrderOutcome {
+/// One request and its answer.
+async fn ask(kind: OrderKind, order: &ClaimedOrder, target: &Destination, client: &Client) -> Result<Report, Unsent> {
+    let items = order.set.iter().chain(&order.unset);
+    let packet = wire::order(kind, &target.coa, &order.session, items, unix_now())
+        .map_err(|why| Unsent::Packet(why.to_string()))?;
+    client.deliver(&target.to, &packet).await.map_err(|why| match why {
+        CoaError::Order(why) => Unsent::Packet(why.to_string()),
+        why if why.is_temporary() => Unsent::Later(why.to_string()),
+        why => Unsent::Never(why.to_string()),
+    })
+}
+
+/// Tell the NAS; where a change cannot be made, end the session instead.
+async fn tell(order: &ClaimedOrder, target: &Destination, config: &WorkerConfig) -> OrderOutcome {
     let kind = match target.coa.request {
         Request::Disconnect if order.cause != Cause::Manual => OrderKind::Disconnect,
         _ => order.kind,
     };
-    let report = match ask(kind, order, target).await {
-        Ok(report) => report,
-        Err(why) => return failed(order.id, why),
-    };
-    match (kind, report.outcome) {
-        (OrderKind::Change, Outcome::Nak(cause)) if order.cause != Cause::Manual && !stands(cause) => {
-            let refused = format!("the NAS refused the change ({})", told(cause));
-            match ask(OrderKind::Disconnect, order, target).await {
-                Ok(second) => {
-                    let mut outcome = judge(OrderKind::Disconnect, order, &second, config);
-                    if outcome.state == OrderState::Done && outcome.result == Some("ack") {
-                        outcome.result = Some("disconnected");
-                    }
-                    outcome.error_cause = outcome.error_cause.or(cause.map(|cause| cause.0));
-                    outcome.reason = Some(match outcome.reason {
-                        Some(reason) => format!("{refused}; {reason}"),
-                        None => refused,
-                    });
-                    outcome
-                }
-                Err(why) => failed(order.id, format!("{refused}; {why}")),
+    let asked = ask(kind, order, target, &config.client).await;
+    // Who orders a change by hand asked for nothing else.
+    let or_end = kind == OrderKind::Change && order.cause != Cause::Manual;
+    let (why, cause) = match &asked {
+        Ok(report) => match report.outcome {
+            Outcome::Nak(cause) if or_end && !stands(cause) => {
+                (format!("the NAS refused the change ({})", told(cause)), cause)
             }
-        }
-        _ => judge(kind, order, &report, config),
+            _ => return judge(kind, order, report, config),
+        },
+        Err(Unsent::Packet(why)) if or_end => (why.clone(), None),
+        Err(Unsent::Packet(why) | Unsent::Never(why)) => return failed(order.id, why.clone()),
+        Err(Unsent::Later(why)) => return again(order, config, why.clone()),
+    };
+    let mut outcome = match ask(OrderKind::Disconnect, order, target, &config.client).await {
+        Ok(second) => judge(OrderKind::Disconnect, order, &second, config),
+        Err(Unsent::Packet(why) | Unsent::Never(why)) => failed(order.id, why),
+        Err(Unsent::Later(why)) => again(order, config, why),
+    };
+    if outcome.result == Some("ack") {
+        outcome.result = Some("disconnected");
+    }
+    outcome.error_cause = outcome.error_cause.or(cause.map(|cause| cause.0));
+    outcome.reason = Some(match outcome.reason {
+        Some(reason) => format!("{why}; {reason}"),
+        None => why,
+    });
+    outcome
+}
+
+/// What is to be tried again, or has been for long enough.
+fn again(order: &ClaimedOrder, config: &WorkerConfig, why: String) -> OrderOutcome {
+    let doubled = 2u32.saturating_pow(order.attempts.saturating_sub(1));
+    let wait = config.first_wait.saturating_mul(doubled).min(config.longest_wait);
+    if order.age + wait > config.give_up {
+        return failed(order.id, format!("{why}; given up after {} attempts", order.attempts));
+    }
+    OrderOutcome {
+        state: OrderState::Pending,
+        wait: wait.as_secs().max(1),
+        ..failed(order.id, why)
     }
 }
 
@@ -402,56 +455,41 @@ fn judge(kind: OrderKind, order: &ClaimedOrder, report: &Report, config: &Worker
     let rtt = report
         .round_trip
         .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX));
-    let mut outcome = OrderOutcome {
+    let answered = |state, result, cause: Option<ErrorCause>, reason: Option<String>| OrderOutcome {
         id: order.id,
-        state: OrderState::Done,
+        state,
         wait: 0,
         rtt,
-        result: Some("ack"),
-        error_cause: None,
-        reason: None,
-    };
-    let again = |outcome: &mut OrderOutcome, why: String| {
-        let doubled = 2u32.saturating_pow(order.attempts.saturating_sub(1));
-        let wait = config.first_wait.saturating_mul(doubled).min(config.longest_wait);
-        outcome.result = None;
-        if order.age + wait > config.give_up {
-            outcome.state = OrderState::Failed;
-            outcome.reason = Some(format!("{why}; given up after {} attempts", order.attempts));
-        } else {
-            outcome.state = OrderState::Pending;
-            outcome.wait = wait.as_secs().max(1);
-            outcome.reason = Some(why);
-        }
+        result: Some(result),
+        error_cause: cause.map(|cause| cause.0),
+        reason,
     };
     match report.outcome {
-        Outcome::Ack => {}
-        Outcome::Nak(Some(cause @ ErrorCause::SESSION_CONTEXT_NOT_FOUND)) => {
-            outcome.result = Some("gone");
-            outcome.error_cause = Some(cause.0);
-            outcome.reason = Some("the NAS has no such session".to_owned());
+        Outcome::Ack => answered(OrderState::Done, "ack", None, None),
+        Outcome::Nak(cause @ Some(ErrorCause::SESSION_CONTEXT_NOT_FOUND)) => {
+            let reason = "the NAS has no such session".to_owned();
+            answered(OrderState::Done, "gone", cause, Some(reason))
         }
-        Outcome::Nak(Some(cause @ ErrorCause::RESOURCES_UNAVAILABLE)) => {
-            outcome.error_cause = Some(cause.0);
-            again(&mut outcome, format!("the NAS is busy ({})", told(Some(cause))));
-        }
+        Outcome::Nak(cause @ Some(ErrorCause::RESOURCES_UNAVAILABLE)) => OrderOutcome {
+            rtt,
+            error_cause: cause.map(|cause| cause.0),
+            ..again(order, config, format!("the NAS is busy ({})", told(cause)))
+        },
         Outcome::Nak(cause) => {
-            outcome.state = OrderState::Failed;
-            outcome.result = Some("nak");
-            outcome.error_cause = cause.map(|cause| cause.0);
-            outcome.reason = Some(match kind {
-                OrderKind::Change => format!("the NAS refused the change ({})", told(cause)),
-                OrderKind::Disconnect => format!("the NAS refused to end the session ({})", told(cause)),
-            });
+            let what = match kind {
+                OrderKind::Change => "the change",
+                OrderKind::Disconnect => "to end the session",
+            };
+            let reason = format!("the NAS refused {what} ({})", told(cause));
+            answered(OrderState::Failed, "nak", cause, Some(reason))
         }
-        Outcome::Timeout if report.rejected > 0 => again(
-            &mut outcome,
-            format!(
+        Outcome::Timeout if report.rejected > 0 => {
+            let why = format!(
                 "{} answers did not verify: has the NAS another shared secret?",
                 report.rejected
-            ),
-        ),
-        Outcome::Timeout => again(&mut outcome, "the NAS does not answer".to_owned()),
+            );
+            again(order, config, why)
+        }
+        Outcome::Timeout => again(order, config, "the NAS does not answer".to_owned()),
     }
-    outcome
 }

@@ -84,8 +84,8 @@ pub use import::{ImportError, SubscriberImport};
 pub use import_rows::{Membership, RawRow, RawTable};
 pub use nodes::{NodeReport, NodeState, NodeStatus};
 pub use orders::{
-    Applied, ClaimedOrder, LiveFilter, LiveOrder, OrderFilter, OrderOutcome, OrderProgress, Review, ReviewOf,
-    ReviewedSession,
+    Applied, ClaimedOrder, LiveFilter, LiveOrder, OrderClaim, OrderFilter, OrderOutcome, OrderProgress, Review,
+    ReviewOf, ReviewedSession,
 };
 pub use overview::Overview;
 pub use quotas::{Held, QuotaState, Standing};

@@ -28,6 +28,8 @@ pub(crate) struct Lab {
     pub(crate) url: String,
     pub(crate) store: Store,
     pub(crate) nas: Nas,
+    /// PostgreSQL: server and name of the database.
+    server: Option<(String, String)>,
 }
 
 /// How soon what was committed must be at the NAS.
@@ -67,6 +69,7 @@ pub(crate) fn run(kind: Kind, test: impl AsyncFnOnce(&Lab)) {
             url,
             store,
             nas: Nas::start(),
+            server: server.clone(),
         };
         lab.seed().await;
         test(&lab).await;
@@ -178,6 +181,33 @@ impl Lab {
                 .map(drop),
         };
         done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// Take the database away.
+    pub(crate) async fn hide(&self) {
+        self.rename("", ".hidden").await;
+    }
+
+    /// Give it back as it was.
+    pub(crate) async fn show(&self) {
+        self.rename(".hidden", "").await;
+    }
+
+    async fn rename(&self, from: &str, to: &str) {
+        if let Some((server, name)) = &self.server {
+            let kick = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}{from}'");
+            let rename = format!("ALTER DATABASE \"{name}{from}\" RENAME TO \"{name}{to}\"");
+            administer(server, &kick).await;
+            administer(server, &rename).await;
+            return;
+        }
+        let path = self.url.trim_start_matches("sqlite://");
+        for suffix in ["", "-wal", "-shm"] {
+            let (from, to) = (format!("{path}{suffix}{from}"), format!("{path}{suffix}{to}"));
+            if std::path::Path::new(&from).exists() {
+                std::fs::rename(from, to).unwrap();
+            }
+        }
     }
 
     /// A moment from now, as the SQL of the database writes it.

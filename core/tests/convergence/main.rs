@@ -11,7 +11,7 @@ use std::time::Duration;
 use isp_core::convergence::Convergence;
 use isp_core::order::{Cause, NewOrder, OrderItem, OrderKind, OrderState, Verdict};
 use isp_core::radius::Code;
-use isp_core::store::{OrderFilter, Store};
+use isp_core::store::{OrderClaim, OrderFilter, Store};
 
 use lab::{CLOCK, Lab, SOON};
 use nas::Answer;
@@ -40,6 +40,7 @@ on_both!(
     what_is_cancelled_stays_so,
     another_process_takes_over,
     a_broken_row_puts_nobody_offline,
+    nothing_is_lost_while_the_database_is_away,
 );
 
 async fn a_change_by_any_writer_reaches_the_session(lab: &Lab) {
@@ -281,11 +282,15 @@ async fn what_a_worker_had_in_hand_is_sent_again_the_same(lab: &Lab) {
     lab.session(1, None).await;
     lab.store.place_orders(&[by_hand(1, "x")]).await.unwrap();
     // A worker that dies after it has sent: nobody wrote down what came of it.
-    let taken = lab
-        .store
-        .claim_orders("dead", Duration::from_secs(1), &[], 10, None)
-        .await
-        .unwrap();
+    let claim = OrderClaim {
+        owner: "dead",
+        lease: Duration::from_secs(1),
+        in_hand: &[],
+        busy: &[],
+        limit: 10,
+        only: None,
+    };
+    let taken = lab.store.claim_orders(&claim).await.unwrap();
     assert_eq!(taken.len(), 1);
     let live = lab.start().await;
     lab.wait("another sends it", CLOCK, async || !lab.nas.heard().is_empty())
@@ -406,5 +411,33 @@ async fn a_broken_row_puts_nobody_offline(lab: &Lab) {
         .brings("DELETE FROM subscriber_network_profiles; UPDATE subscribers SET bandwidth_profile_id = 'slow' WHERE id = 'alice'", SOON)
         .await;
     assert_eq!(heard.code, Code::COA_REQUEST);
+    live.stop().await;
+}
+
+async fn nothing_is_lost_while_the_database_is_away(lab: &Lab) {
+    const MANY: u32 = 300;
+    for id in 1..=MANY {
+        lab.session(id, None).await;
+    }
+    let live = lab.start().await;
+    lab.settled(MANY as usize).await;
+    lab.execute("UPDATE subscribers SET bandwidth_profile_id = 'slow' WHERE id = 'alice'")
+        .await;
+    while lab.nas.heard().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    lab.hide().await;
+    // Longer than a lease.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    lab.show().await;
+    lab.wait("all are told", Duration::from_secs(30), async || {
+        let done = lab.store.order_list(&OrderFilter::default()).await.unwrap_or_default();
+        done.len() == MANY as usize && done.iter().all(|order| order.state == OrderState::Done)
+    })
+    .await;
+    let heard = lab.nas.heard();
+    let told: std::collections::HashSet<&str> = heard.iter().map(|heard| heard.session.as_str()).collect();
+    assert_eq!(told.len(), MANY as usize);
+    assert!(heard.iter().all(|heard| heard.rate.as_deref() == Some("1000k/2000k")));
     live.stop().await;
 }

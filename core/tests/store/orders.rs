@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use isp_core::order::{Cause, NewOrder, OrderItem, OrderKind, OrderState, Verdict, Wanted};
-use isp_core::store::{ClaimedOrder, LiveFilter, OrderFilter, OrderOutcome, Review, ReviewOf, Store};
+use isp_core::store::{ClaimedOrder, LiveFilter, OrderClaim, OrderFilter, OrderOutcome, Review, ReviewOf, Store};
 
 use crate::harness::{Database, plan, subscriber, tenant};
 
@@ -74,8 +74,19 @@ fn outcome(id: i64, state: OrderState) -> OrderOutcome {
     }
 }
 
+fn all(owner: &str) -> OrderClaim<'_> {
+    OrderClaim {
+        owner,
+        lease: LEASE,
+        in_hand: &[],
+        busy: &[],
+        limit: 100,
+        only: None,
+    }
+}
+
 async fn claim(store: &Store, owner: &str) -> Vec<ClaimedOrder> {
-    store.claim_orders(owner, LEASE, &[], 100, None).await.unwrap()
+    store.claim_orders(&all(owner)).await.unwrap()
 }
 
 async fn states(db: &Database) -> Vec<(i64, OrderState)> {
@@ -203,6 +214,14 @@ async fn a_lease_that_ran_out_is_taken_over(db: &Database) {
         "now() - interval '1 minute'"
     };
     db.raw(&format!("UPDATE coa_orders SET lease_until = {past}")).await;
+    let in_hand = OrderClaim {
+        in_hand: &[first.id],
+        ..all("alive")
+    };
+    assert!(
+        db.store.claim_orders(&in_hand).await.unwrap().is_empty(),
+        "it has it in hand"
+    );
     let second = claim(&db.store, "alive").await.remove(0);
     assert_eq!((second.id, &second.set, second.attempts), (first.id, &first.set, 2));
     assert!(
@@ -213,7 +232,7 @@ async fn a_lease_that_ran_out_is_taken_over(db: &Database) {
             .is_empty(),
         "it is another's by now"
     );
-    db.store.renew_orders("alive", LEASE).await.unwrap();
+    db.store.renew_orders("alive", LEASE, &[first.id]).await.unwrap();
     assert!(claim(&db.store, "dead").await.is_empty());
     db.store
         .finish_orders("alive", &[outcome(first.id, OrderState::Done)])
@@ -230,7 +249,13 @@ async fn two_workers_share_the_orders(db: &Database) {
     let work = async |owner: &'static str, store: Store| {
         let mut done = Vec::new();
         loop {
-            let claimed = store.claim_orders(owner, LEASE, &[], 64, None).await.unwrap();
+            let claimed = store
+                .claim_orders(&OrderClaim {
+                    limit: 64,
+                    ..all(owner)
+                })
+                .await
+                .unwrap();
             if claimed.is_empty() {
                 return done;
             }
@@ -259,11 +284,21 @@ async fn a_busy_nas_is_left_alone(db: &Database) {
     sessions(db, 1).await;
     db.store.place_orders(&[order(1, "a")]).await.unwrap();
     let busy = ["192.0.2.1".parse().unwrap()];
-    let claimed = db.store.claim_orders("one", LEASE, &busy, 100, None).await.unwrap();
+    let claimed = db
+        .store
+        .claim_orders(&OrderClaim {
+            busy: &busy,
+            ..all("one")
+        })
+        .await
+        .unwrap();
     assert!(claimed.is_empty());
     let others = db
         .store
-        .claim_orders("one", LEASE, &[], 100, Some(&[99]))
+        .claim_orders(&OrderClaim {
+            only: Some(&[99]),
+            ..all("one")
+        })
         .await
         .unwrap();
     assert!(others.is_empty());

@@ -243,25 +243,28 @@ statements! {
                 ORDER BY p.not_before, p.id LIMIT $3 FOR UPDATE OF p SKIP LOCKED))
             RETURNING id",
     }
-    /// Those that were taken in hand by somebody who is not heard of any more.
+    /// Those that were taken in hand by somebody who is not heard of any more; `$4` are in hand.
     RECLAIM {
         sqlite: "UPDATE coa_orders SET attempts = attempts + 1, lease_owner = $1,
                 lease_until = datetime('now', '+' || $2 || ' seconds')
             WHERE id IN (SELECT id FROM coa_orders WHERE state = 'sending' AND lease_until < datetime('now')
+                    AND id NOT IN (SELECT value FROM json_each($4))
                 ORDER BY lease_until LIMIT $3)
             RETURNING id",
         postgres: "UPDATE coa_orders SET attempts = attempts + 1, lease_owner = $1,
                 lease_until = clock_timestamp() + $2 * interval '1 second'
             WHERE id = ANY (ARRAY(SELECT id FROM coa_orders WHERE state = 'sending' AND lease_until < clock_timestamp()
+                    AND id <> ALL (ARRAY(SELECT json_array_elements_text($4::json)::bigint))
                 ORDER BY lease_until LIMIT $3 FOR UPDATE SKIP LOCKED))
             RETURNING id",
     }
-    /// `$1` is still at it.
+    /// `$1` is still at those in `$3`.
     RENEW {
         sqlite: "UPDATE coa_orders SET lease_until = datetime('now', '+' || $2 || ' seconds')
-            WHERE state = 'sending' AND lease_owner = $1",
+            WHERE state = 'sending' AND lease_owner = $1 AND id IN (SELECT value FROM json_each($3))",
         postgres: "UPDATE coa_orders SET lease_until = clock_timestamp() + $2 * interval '1 second'
-            WHERE state = 'sending' AND lease_owner = $1",
+            WHERE state = 'sending' AND lease_owner = $1
+                AND id = ANY (ARRAY(SELECT json_array_elements_text($3::json)::bigint))",
     }
     /// The orders in `$1`, with what names their sessions, whether those are open, and the age of the orders.
     CLAIMED {
