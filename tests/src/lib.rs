@@ -29,6 +29,7 @@ pub mod radclient;
 pub mod radiusd;
 pub mod seed;
 pub mod traffic;
+pub mod ttls;
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};

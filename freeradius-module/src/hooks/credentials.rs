@@ -28,7 +28,7 @@ pub(super) struct Credentials {
     method: AuthMethod,
 }
 
-/// Where the packet comes from, by its own words; the octets of all of it in one allocation.
+/// Where the packet comes from, by the NAS's words alone: nothing of it is taken from inside a tunnel. The octets of all of it in one allocation.
 #[derive(Default)]
 pub(super) struct Line {
     octets: Vec<u8>,
@@ -60,25 +60,22 @@ impl Line {
             adsl_remote,
             remote,
             dhcp_remote,
-        ] = request.find(
-            List::Request,
-            [
-                Name::NasIdentifier,
-                Name::NasIpAddress,
-                Name::NasIpv6Address,
-                Name::NasPortId,
-                Name::NasPort,
-                Name::FramedProtocol,
-                Name::CallingStationId,
-                Name::MessageAuthenticator,
-                Name::AdslAgentCircuitId,
-                Name::AgentCircuitId,
-                Name::DhcpAgentCircuitId,
-                Name::AdslAgentRemoteId,
-                Name::AgentRemoteId,
-                Name::DhcpAgentRemoteId,
-            ],
-        );
+        ] = request.find_outside([
+            Name::NasIdentifier,
+            Name::NasIpAddress,
+            Name::NasIpv6Address,
+            Name::NasPortId,
+            Name::NasPort,
+            Name::FramedProtocol,
+            Name::CallingStationId,
+            Name::MessageAuthenticator,
+            Name::AdslAgentCircuitId,
+            Name::AgentCircuitId,
+            Name::DhcpAgentCircuitId,
+            Name::AdslAgentRemoteId,
+            Name::AgentRemoteId,
+            Name::DhcpAgentRemoteId,
+        ]);
         let mut octets = Vec::with_capacity(128);
         let mut keep = |value: Option<Value<'_>>| {
             let begin = octets.len();
@@ -92,7 +89,7 @@ impl Line {
             circuit_id: keep(adsl_circuit.or(circuit).or(dhcp_circuit)),
             remote_id: keep(adsl_remote.or(remote).or(dhcp_remote)),
             nas_port: port.map(|port| port.integer),
-            signed: signature.is_some() || request.is_tunnelled(),
+            signed: signature.is_some(),
             by_client: protocol.is_some_and(|protocol| protocol.integer == PPP) || request.is_tunnelled(),
             nas_address: nas_address(ipv4, ipv6),
             octets,
@@ -234,5 +231,34 @@ mod tests {
             let refusal = Credentials::of(&request).ask(&request, &Line::default()).unwrap_err();
             assert_eq!(refusal.reason, Reason::MalformedRequest);
         }
+    }
+
+    /// A client of TTLS may send any attribute inside the tunnel, those of a NAS too.
+    #[test]
+    fn where_a_packet_comes_from_is_not_for_the_subscriber_to_say() {
+        let nas =
+            Fake::with(&[(Name::CallingStationId, b"02-00-00-00-00-01")]).put_integer(List::Request, Name::NasPort, 7);
+        let mut inner = Fake::with(&[
+            (Name::CallingStationId, b"02-00-00-00-00-99"),
+            (Name::NasIdentifier, b"forged"),
+            (Name::NasPortId, b"forged"),
+            (Name::AdslAgentCircuitId, b"forged"),
+            (Name::AdslAgentRemoteId, b"forged"),
+            (Name::MessageAuthenticator, b"forged"),
+        ])
+        .put_integer(List::Request, Name::NasPort, 8);
+        inner.tunnelled = true;
+        inner.outside = Some(Box::new(nas));
+        let line = Line::of(&inner);
+        let packet = line.packet(None);
+        assert_eq!(packet.calling_station_id, Some(&b"02-00-00-00-00-01"[..]));
+        assert_eq!(packet.nas_port, Some(7));
+        assert_eq!((packet.nas_identifier, packet.nas_port_id), (None, None));
+        assert_eq!((packet.circuit_id, packet.remote_id), (None, None));
+        assert!(!packet.signed);
+        assert!(
+            packet.by_client,
+            "what comes through a tunnel is no lease of a NAS's own"
+        );
     }
 }

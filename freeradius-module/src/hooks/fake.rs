@@ -19,6 +19,8 @@ pub(super) struct Fake {
     pub(super) pairs: Vec<(List, Name, Vec<u8>, u32)>,
     pub(super) words: HashMap<u32, String>,
     pub(super) tunnelled: bool,
+    /// The packet that this one came inside.
+    pub(super) outside: Option<Box<Self>>,
     /// Check items hold.
     pub(super) holds: bool,
     pub(super) too_long: bool,
@@ -63,6 +65,10 @@ impl Request for Fake {
                 integer: pair.3,
             })
         })
+    }
+
+    fn find_outside<const N: usize>(&self, wanted: [Name; N]) -> [Option<Value<'_>>; N] {
+        self.outside.as_deref().unwrap_or(self).find(List::Request, wanted)
     }
 
     fn all(&self, list: List, wanted: Name) -> impl Iterator<Item = Value<'_>> {

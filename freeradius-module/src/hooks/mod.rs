@@ -83,6 +83,10 @@ pub trait Request {
     /// The first value of each attribute.
     fn find<const N: usize>(&self, list: List, wanted: [Name; N]) -> [Option<Value<'_>>; N];
 
+    /// The same of the packet that came from the network: what is inside a tunnel is the subscriber's own word, and a
+    /// subscriber may put there whatever a NAS would say.
+    fn find_outside<const N: usize>(&self, wanted: [Name; N]) -> [Option<Value<'_>>; N];
+
     /// Every value of an attribute.
     fn all(&self, list: List, wanted: Name) -> impl Iterator<Item = Value<'_>>;
 

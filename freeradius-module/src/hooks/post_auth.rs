@@ -27,17 +27,14 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
         // The server makes it an Access-Reject, and calls Post-Auth-Type REJECT: the row is written there.
         return RCode::Reject;
     }
-    let [user_name, nas_ipv4, nas_ipv6, called, calling, class] = request.find(
-        List::Request,
-        [
-            Name::UserName,
-            Name::NasIpAddress,
-            Name::NasIpv6Address,
-            Name::CalledStationId,
-            Name::CallingStationId,
-            Name::Class,
-        ],
-    );
+    let [user_name] = request.find(List::Request, [Name::UserName]);
+    let [nas_ipv4, nas_ipv6, called, calling, class] = request.find_outside([
+        Name::NasIpAddress,
+        Name::NasIpv6Address,
+        Name::CalledStationId,
+        Name::CallingStationId,
+        Name::Class,
+    ]);
     let user_name = user_name.map_or(&b""[..], |name| name.bytes);
     fault::in_request(Hook::PostAuth, user_name);
     let (reply, reason) = match request.outcome() {
@@ -76,17 +73,14 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
 
 /// Simultaneous use. What is inside a tunnel comes here once, with the name that counts.
 fn admit(instance: &Instance, request: &impl Request) -> Result<(), Refusal> {
-    let [user_name, nas_ipv4, nas_ipv6, calling, port_id, port] = request.find(
-        List::Request,
-        [
-            Name::UserName,
-            Name::NasIpAddress,
-            Name::NasIpv6Address,
-            Name::CallingStationId,
-            Name::NasPortId,
-            Name::NasPort,
-        ],
-    );
+    let [user_name] = request.find(List::Request, [Name::UserName]);
+    let [nas_ipv4, nas_ipv6, calling, port_id, port] = request.find_outside([
+        Name::NasIpAddress,
+        Name::NasIpv6Address,
+        Name::CallingStationId,
+        Name::NasPortId,
+        Name::NasPort,
+    ]);
     let source = request.source();
     let line = Line::if_needed(instance, request);
     let calling = calling.map(Value::text);

@@ -178,6 +178,22 @@ impl<'r> RequestRef<'r> {
         request
     }
 
+    /// The first value of each attribute in a list of this request or of one it came inside.
+    fn find_in<const N: usize>(
+        &self,
+        request: NonNull<sys::REQUEST>,
+        list: List,
+        wanted: [Name; N],
+    ) -> [Option<Value<'_>>; N] {
+        let wanted = wanted.map(|name| self.attributes.name(name));
+        let mut found = [NOTHING; N];
+        // SAFETY: request-lists: a live request; both arrays have N elements.
+        unsafe {
+            sys::rlm_rust_pairs_find(request.as_ptr(), list.raw(), wanted.as_ptr(), N, found.as_mut_ptr());
+        }
+        found.map(|value| self.value(&value))
+    }
+
     /// Expand into `buffer`; empty where there is no value.
     fn expand(
         request: NonNull<sys::REQUEST>,
@@ -265,19 +281,11 @@ impl<'r> Request for RequestRef<'r> {
     type Rows = Rows<'r>;
 
     fn find<const N: usize>(&self, list: List, wanted: [Name; N]) -> [Option<Value<'_>>; N] {
-        let wanted = wanted.map(|name| self.attributes.name(name));
-        let mut found = [NOTHING; N];
-        // SAFETY: request-lists: a live request; both arrays have N elements.
-        unsafe {
-            sys::rlm_rust_pairs_find(
-                self.request.as_ptr(),
-                list.raw(),
-                wanted.as_ptr(),
-                N,
-                found.as_mut_ptr(),
-            );
-        }
-        found.map(|value| self.value(&value))
+        self.find_in(self.request, list, wanted)
+    }
+
+    fn find_outside<const N: usize>(&self, wanted: [Name; N]) -> [Option<Value<'_>>; N] {
+        self.find_in(self.outermost(), List::Request, wanted)
     }
 
     fn all(&self, list: List, wanted: Name) -> impl Iterator<Item = Value<'_>> {

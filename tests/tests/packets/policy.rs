@@ -7,10 +7,13 @@ use e2e::on_both_databases;
 use e2e::radclient::{Answer, Method, Packet, login};
 use e2e::radiusd::Radiusd;
 use e2e::seed::{PASSWORD, TENANT};
+use e2e::ttls::{self, Avp};
+use isp_core::dictionary::RowList;
 use isp_core::network_profile::NetworkProfile;
 use isp_core::password::Scheme;
 use isp_core::policy::binding::Enforcement;
 use isp_core::policy::schedule::Change;
+use isp_core::radius::AttributeType;
 use isp_core::store::PlannedChange;
 use isp_core::subscriber::Status;
 use isp_core::tenant::{Condition, ConditionAction, TenantCondition};
@@ -116,6 +119,42 @@ on_both_databases! {
         let log = server.log();
         assert!(log.contains("wrong_circuit: Agent-Circuit-Id is OLT1 1/1/4"), "{log}");
         database.execute("UPDATE subscriber_network_profiles SET option82_policy = 'ignore'");
+    }
+
+    /// Whoever is inside a tunnel may send there what only a NAS can know.
+    fn a_subscriber_does_not_say_where_it_is(database) {
+        let database = with_alice(database);
+        bind(&database, |profile| {
+            profile.nas_policy = Enforcement::Enforce;
+            profile.mac_addresses = Some("02:00:00:00:00:01".to_owned());
+            profile.mac_policy = Enforcement::Enforce;
+            profile.circuit_id = Some("olt1/1/2".to_owned());
+            profile.option82_policy = Enforcement::Enforce;
+        });
+        let server = server_on(&database).start();
+        let login = |mac: &[u8], inside: &[Avp]| {
+            let outside = [
+                (AttributeType::CALLING_STATION_ID, mac),
+                (AttributeType::NAS_IDENTIFIER, b"bng1"),
+                (AttributeType::VENDOR_SPECIFIC, b"\0\0\x0d\xe9\x01\x0aolt1/1/2"),
+            ];
+            ttls::login(&server, &outside, "alice", PASSWORD, inside)
+        };
+        let forged = [Avp::new(31, "02-00-00-00-00-01"), Avp::new(32, "bng1"), Avp::new(1, "olt1/1/2").of_vendor(3561)];
+        assert!(login(b"02-00-00-00-00-01", &[]), "from her own line");
+        assert!(!login(b"02-00-00-00-00-09", &[]));
+        assert_recorded(&database, "alice", "wrong_mac");
+        assert!(!login(b"02-00-00-00-00-09", &forged), "the device of her own choice");
+        assert_recorded(&database, "alice", "wrong_mac");
+        let noted = "SELECT DISTINCT callingstationid FROM radpostauth WHERE reply = 'Access-Reject'";
+        assert_eq!(database.query(noted), [[Some("02-00-00-00-00-09".to_owned())]]);
+        // Nor does a row that compares what she sends.
+        let subscriber = database.wait(database.store().subscriber_get(TENANT, "alice")).unwrap().unwrap();
+        bind(&database, |_| {});
+        database.add_row(RowList::Check, &subscriber, "Calling-Station-Id", "==", "02-00-00-00-00-01");
+        let own = || login(b"02-00-00-00-00-01", &[]);
+        e2e::wait_for("the row", Duration::from_secs(5), || own() && !login(b"02-00-00-00-00-09", &[]));
+        assert!(!login(b"02-00-00-00-00-09", &forged), "a row beaten from inside");
     }
 
     fn a_line_is_told_by_its_nas_port_vlan_and_device(database) {
