@@ -26,10 +26,13 @@ use tokio::task::JoinHandle;
 pub use wire::WireError;
 pub use worker::{Worker, WorkerConfig};
 
+use crate::clock::unix_now;
+use crate::dictionary::AnyAttribute;
+use crate::order::{Cause, LiveSession, NewOrder, OrderKind, Verdict};
 use crate::policy::vendor::VendorSet;
 use crate::secret::KeyRing;
-use crate::snapshot::Snapshot;
-use crate::store::Store;
+use crate::snapshot::{Snapshot, SnapshotBuilder};
+use crate::store::{ReviewedSession, Store, StoreError};
 use base::Base;
 use reconciler::Reconciler;
 
@@ -102,14 +105,54 @@ async fn once_loaded(mut loaded: watch::Receiver<bool>, run: impl Future<Output 
     }
 }
 
+/// Orders that tell these sessions (by `radacctid`) all that a CoA can carry of today's decision, whatever they were told
+/// before; where they are refused, to end them. A session of no known subscriber, or of one whom nothing can be decided of,
+/// gets none.
+///
+/// # Errors
+/// The database does not answer.
+pub async fn reapply(
+    store: &Store,
+    vendors: Arc<VendorSet>,
+    sessions: &[LiveSession],
+    actor: Option<&str>,
+) -> Result<Vec<NewOrder>, StoreError> {
+    let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), vendors);
+    store.load_catalog(&mut builder).await?;
+    let subscribers: Vec<String> = sessions
+        .iter()
+        .filter_map(|session| session.subscriber_id.clone())
+        .collect();
+    store.load_subscribers(&subscribers, &mut builder).await?;
+    let (snapshot, _) = builder.finish();
+    let known = store.sessions_of(&subscribers).await?;
+    let asked = |session: &&ReviewedSession| sessions.iter().any(|asked| asked.session_id == session.live.session_id);
+    let orders = known.iter().filter(asked).filter_map(|session| {
+        let outlook = reconciler::stands(&snapshot, session, unix_now())?;
+        let refused = outlook.wanted.verdict == Verdict::Reject;
+        Some(NewOrder {
+            session_id: session.live.session_id,
+            kind: if refused {
+                OrderKind::Disconnect
+            } else {
+                OrderKind::Change
+            },
+            cause: Cause::Manual,
+            actor: actor.map(str::to_owned),
+            plan_id: session.plan_id.clone(),
+            set: diff::all_carried(&outlook.coa, &outlook.wanted.items),
+            unset: Vec::new(),
+            wanted: Some(outlook.wanted),
+        })
+    });
+    Ok(orders.collect())
+}
+
 /// A snapshot without subscribers, for a worker that needs no more than NAS.
 ///
 /// # Errors
 /// The database does not answer.
-pub async fn nas_only(
-    store: &Store,
-    vendors: Arc<VendorSet>,
-) -> Result<Arc<ArcSwap<Snapshot>>, crate::store::StoreError> {
+pub async fn nas_only(store: &Store, vendors: Arc<VendorSet>) -> Result<Arc<ArcSwap<Snapshot>>, StoreError> {
     let mut catalog = crate::snapshot::Catalog::new(vendors);
     store.load_catalog(&mut catalog).await?;
     let snapshot = Snapshot::default();

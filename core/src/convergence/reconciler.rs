@@ -242,7 +242,7 @@ impl Reconciler {
 }
 
 /// How a session stands by the snapshot.
-fn stands(snapshot: &Snapshot, session: &ReviewedSession, now: i64) -> Option<Outlook> {
+pub(super) fn stands(snapshot: &Snapshot, session: &ReviewedSession, now: i64) -> Option<Outlook> {
     if session.gone {
         return Some(gone());
     }

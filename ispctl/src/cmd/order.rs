@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isp_core::convergence::{Worker, nas_only};
+use isp_core::convergence::{Worker, nas_only, reapply};
 use isp_core::order::{Cause, CoaOrder, LiveSession, NewOrder, OrderItem, OrderKind, OrderState};
 use isp_core::store::{LiveFilter, OrderFilter, Store};
 use serde::Serialize;
@@ -64,8 +64,8 @@ pub(crate) struct ChangeArgs {
     which: Which,
     #[command(flatten)]
     how: How,
-    /// What to set: "Name = value", "Name:1 = value" with a tag
-    #[arg(value_name = "ATTRIBUTE", required = true)]
+    /// What to set: "Name = value", "Name:1 = value" with a tag [default: what the sessions are to have by now]
+    #[arg(value_name = "ATTRIBUTE")]
     attributes: Vec<OrderItem>,
 }
 
@@ -107,10 +107,21 @@ pub(super) async fn change(context: &Context, args: ChangeArgs) -> Result<()> {
     for session in &sessions {
         refuse_waiting(store, session).await?;
     }
-    let orders = sessions
-        .iter()
-        .map(|session| order(context, session, OrderKind::Change, &args.attributes));
-    place(context, store, orders.collect(), &args.how).await
+    let orders = if args.attributes.is_empty() {
+        let vendors = Arc::new(context.vendors()?);
+        let orders = reapply(store, vendors, &sessions, context.operator()).await?;
+        if orders.len() < sessions.len() {
+            return Err(Error::Refused(
+                "a session is of no known subscriber, or its subscriber's decision cannot be made: see ispctl subscriber explain"
+                    .to_owned(),
+            ));
+        }
+        orders
+    } else {
+        let change = |session| order(context, session, OrderKind::Change, &args.attributes);
+        sessions.iter().map(change).collect()
+    };
+    place(context, store, orders, &args.how).await
 }
 
 fn order(context: &Context, session: &LiveSession, kind: OrderKind, set: &[OrderItem]) -> NewOrder {

@@ -13,6 +13,7 @@ crate::on_both_databases!(
     what_matches_several_is_listed_and_not_guessed,
     an_order_waits_and_is_cancelled_and_placed_once_more,
     the_nas_is_told_from_here,
+    what_counts_by_now_is_told_again,
     a_nas_that_cannot_be_told_is_said,
     the_environment_of_the_original_counts,
 );
@@ -163,6 +164,29 @@ fn the_nas_is_told_from_here(lab: &Lab) {
     });
     assert_eq!(codes, [Code::COA_REQUEST, Code::DISCONNECT_REQUEST]);
     lab.never_printed(&[SECRET]);
+}
+
+fn what_counts_by_now_is_told_again(lab: &Lab) {
+    set_up(lab, 1);
+    let codes = with_nas(|port| {
+        let add = ["nas", "add", "127.0.0.1", "--coa-port", &port.to_string()];
+        lab.ctl_with(&add, "", &[("ISP_NAS_SECRET", SECRET)]).ok();
+        let rates = ["--download-rate-kbps", "2000", "--upload-rate-kbps", "1000"];
+        lab.ctl(&[&["plan", "add", "p"], &rates[..]].concat()).ok();
+        lab.ctl(&["subscriber", "set", "alice", "--plan", "p"]).ok();
+        lab.ctl(&["session", "coa", "--id", "1", "--direct"]).ok();
+        let shown = lab.ctl(&["coa", "show", "1", "--json"]).json();
+        assert_eq!(
+            (&shown["set"], &shown["verdict"]),
+            (
+                &json!([{"attribute": "Mikrotik-Rate-Limit", "value": "1000k/2000k"}]),
+                &json!("accept")
+            )
+        );
+        lab.ctl(&["subscriber", "set", "alice", "--status", "suspended"]).ok();
+        lab.ctl(&["session", "coa", "--id", "1", "--direct"]).ok();
+    });
+    assert_eq!(codes, [Code::COA_REQUEST, Code::DISCONNECT_REQUEST]);
 }
 
 fn a_nas_that_cannot_be_told_is_said(lab: &Lab) {
