@@ -8,6 +8,22 @@ impl ErrorCause {
     pub const SESSION_CONTEXT_NOT_FOUND: Self = Self(503);
     pub const RESOURCES_UNAVAILABLE: Self = Self(506);
 
+    /// As FreeRADIUS writes it: a number, or the name with hyphens.
+    #[must_use]
+    pub fn from_dictionary(word: &str) -> Option<Self> {
+        if let Ok(number) = word.parse() {
+            return Some(Self(number));
+        }
+        let plain = |text: &str| -> String {
+            let letters = text.chars().filter(char::is_ascii_alphanumeric);
+            letters.map(|letter| letter.to_ascii_lowercase()).collect()
+        };
+        let word = plain(word);
+        (201..=601)
+            .map(Self)
+            .find(|cause| cause.name().is_some_and(|name| plain(name) == word))
+    }
+
     /// The name in the RFC.
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {

@@ -29,6 +29,16 @@ impl Default for Retry {
 }
 
 impl Retry {
+    /// How long all attempts take together, without an answer.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        // Past the longest wait all are alike.
+        let growing = self.attempts.min(32);
+        let waits = (1..=growing).map(|attempt| self.wait(attempt, u16::MAX / 2));
+        let rest = self.longest_wait.saturating_mul(self.attempts - growing);
+        waits.fold(rest, Duration::saturating_add)
+    }
+
     /// The wait after sending for the `attempt`th time, varied by `random` so that many senders do not stay in step.
     fn wait(&self, attempt: u32, random: u16) -> Duration {
         let doubled = 2u32.saturating_pow(attempt.saturating_sub(1));

@@ -27,6 +27,7 @@ mod error_cause;
 mod exchange;
 mod order;
 mod report;
+mod settings;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -37,5 +38,9 @@ pub use error_cause::ErrorCause;
 pub use exchange::{Exchange, Expected, Outcome, Retry};
 pub use order::{InvalidOrder, Order};
 pub use report::{CoaError, Report};
+pub use settings::{Settings, SettingsError};
 pub use target::{Pacing, Target, Via};
-pub use transport::{Counts, Delivery, Transport};
+pub use transport::{
+    Counts, Delivery, Gateway, GatewayError, GatewaySettings, RADSEC_PORT, RadSec, RadSecError, RadSecSettings,
+    Radclient, Transport,
+};

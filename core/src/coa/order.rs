@@ -10,11 +10,11 @@ pub struct Order {
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Item {
-    kind: AttributeType,
+pub(super) struct Item {
+    pub(super) kind: AttributeType,
     /// Enterprise number and type, inside a Vendor-Specific.
-    vendor: Option<(u32, u8)>,
-    value: Vec<u8>,
+    pub(super) vendor: Option<(u32, u8)>,
+    pub(super) value: Vec<u8>,
 }
 
 /// Why an order cannot be sent.
@@ -75,19 +75,55 @@ impl Order {
         self.code
     }
 
-    /// Write the attributes. `now` is Unix seconds.
-    pub(super) fn write(&self, now: u32, packet: &mut PacketWriter<'_>) -> Result<(), InvalidOrder> {
+    pub(super) fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The first of a kind, as text.
+    pub(super) fn text(&self, kind: AttributeType) -> Option<String> {
+        let item = self.items.iter().find(|item| item.kind == kind)?;
+        Some(String::from_utf8_lossy(&item.value).into_owned())
+    }
+
+    /// Names and values as a person reads them.
+    pub(super) fn named(&self) -> impl Iterator<Item = (String, String)> {
+        self.items.iter().map(|item| {
+            let name = match item.vendor {
+                Some((vendor, number)) => format!("Attr-26.{vendor}.{number}"),
+                None => item
+                    .kind
+                    .name()
+                    .map_or_else(|| format!("Attr-{}", item.kind.0), str::to_owned),
+            };
+            (name, item.value.escape_ascii().to_string())
+        })
+    }
+
+    /// Does it name a session, and leave out what is added?
+    pub(super) fn check(&self) -> Result<(), InvalidOrder> {
         if !self.items.iter().any(|item| names_session(item.kind)) {
             return Err(InvalidOrder::NoSession);
         }
+        let added = |kind| {
+            matches!(
+                kind,
+                AttributeType::EVENT_TIMESTAMP | AttributeType::MESSAGE_AUTHENTICATOR
+            )
+        };
+        match self.items.iter().find(|item| added(item.kind)) {
+            Some(item) => Err(InvalidOrder::Added(item.kind)),
+            None => Ok(()),
+        }
+    }
+
+    /// Write the attributes. `now` is Unix seconds.
+    pub(super) fn write(&self, now: u32, packet: &mut PacketWriter<'_>) -> Result<(), InvalidOrder> {
+        self.check()?;
         // The one against forgery, the other against replay (RFC 5176 section 6.3); a NAS may insist on both.
         packet.message_authenticator()?;
         packet.integer(AttributeType::EVENT_TIMESTAMP, now)?;
         for Item { kind, vendor, value } in &self.items {
             match (vendor, *kind) {
-                (_, kind @ (AttributeType::EVENT_TIMESTAMP | AttributeType::MESSAGE_AUTHENTICATOR)) => {
-                    return Err(InvalidOrder::Added(kind));
-                }
                 (Some((vendor, kind)), _) => packet.vendor(*vendor, *kind, value)?,
                 (None, kind) => packet.attribute(kind, value)?,
             };

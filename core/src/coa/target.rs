@@ -1,6 +1,7 @@
 //! Where an order goes, and how.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::Retry;
 use crate::radius::SharedSecret;
@@ -15,6 +16,8 @@ pub struct Target {
     pub strict: bool,
     pub pacing: Pacing,
     pub via: Via,
+    /// What its certificate certifies, for [`Via::RadSec`]; `None` = its address.
+    pub certified_name: Option<Arc<str>>,
 }
 
 impl Target {
@@ -28,6 +31,7 @@ impl Target {
             strict: false,
             pacing: Pacing::default(),
             via: Via::default(),
+            certified_name: None,
         }
     }
 }

@@ -43,6 +43,12 @@ impl SharedSecret {
         })))
     }
 
+    /// For programs that have to be given it.
+    #[cfg(feature = "coa")]
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.0.secret.expose()
+    }
+
     /// MD5 over the packet with `authenticator` in the authenticator's place, and the secret: the Response Authenticator
     /// over the request's (RFC 2865 section 3), or the Request Authenticator over zeros (RFC 2866 section 3).
     pub(super) fn digest(&self, head: [u8; 4], authenticator: &Authenticator, attributes: &[u8]) -> Authenticator {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod radiusd;
+mod transports;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -134,6 +134,11 @@ impl Lane {
         if told { Arrival::Answer } else { Arrival::Late }
     }
 
+    /// No answer will come any more: those who wait are told.
+    pub(super) fn close(&mut self) {
+        *self = Self::default();
+    }
+
     /// Whether nothing is on its way, and nothing can still come that is to be told apart.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         let rested = |(since, _): &(Instant, u8)| now.saturating_duration_since(*since) >= REST;

@@ -1,11 +1,17 @@
 //! Ways to a NAS.
 
+mod gateway;
 mod lane;
+mod radclient;
+mod radsec;
 mod udp;
 
 use std::fmt::Debug;
 use std::pin::Pin;
 
+pub use gateway::{Gateway, GatewayError, GatewaySettings};
+pub use radclient::Radclient;
+pub use radsec::{RADSEC_PORT, RadSec, RadSecError, RadSecSettings};
 pub use udp::Counts;
 pub(super) use udp::Udp;
 
