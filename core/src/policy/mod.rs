@@ -445,12 +445,13 @@ fn reply<'a>(facts: &Facts<'a>, restricted: Option<&'a PlanReply>) -> Result<Vec
 
 /// `limit`, but never beyond the instant given.
 fn session_timeout(limit: Option<u32>, ends: Option<i64>, now: i64) -> Option<u32> {
-    let left = |at: i64| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX);
-    ends.into_iter().map(left).chain(limit).min()
+    let left = |at: i64| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX).max(1);
+    lower(limit, ends.map(left))
 }
 
+/// The shorter of two limits; zero is none, though some NAS would take it for the shortest.
 fn lower(one: Option<u32>, other: Option<u32>) -> Option<u32> {
-    one.into_iter().chain(other).min()
+    one.into_iter().chain(other).filter(|seconds| *seconds > 0).min()
 }
 
 /// RFC 2869 section 5.16: the interval must not be less.

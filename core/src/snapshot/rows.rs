@@ -8,6 +8,9 @@ use crate::subscriber::AttributeRow;
 /// Operators that change a reply. Others only compare: the server takes such a row and adds nothing.
 const OF_REPLY: [&str; 8] = ["=", ":=", "+=", "-=", "^=", "!*", "<=", ">="];
 
+/// `rlm_exec` runs what these say, with the rights of the server, for whoever may write a row.
+const EXECUTED: [&str; 3] = ["Exec-Program", "Exec-Program-Wait", "Exec-Program-Log"];
+
 /// Names the table, the row, its attribute and what is wrong with the first row that the server cannot build. `whose`
 /// says in the log whose rows they are.
 pub(super) fn first_fault(
@@ -29,8 +32,11 @@ pub(super) fn first_fault(
     })
 }
 
-/// What stock `sql` would go to the database for again, at every login.
+/// What stock `sql` would go to the database for again, at every login, and what makes the server run programs.
 fn refused(list: RowList, row: &AttributeRow) -> Result<(), String> {
+    if EXECUTED.iter().any(|name| row.attribute.eq_ignore_ascii_case(name)) {
+        return Err("a row runs no program: call one where the server is configured".to_owned());
+    }
     if list == RowList::Check && row.attribute.eq_ignore_ascii_case("User-Profile") {
         return Err("profiles are not looked up: make the subscriber a member of the profile's groups".to_owned());
     }

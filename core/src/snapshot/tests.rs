@@ -396,9 +396,10 @@ fn groups_are_shared_by_their_members_and_keep_their_order() {
     builder.group_row(group_row("b", "gold", RowList::Reply, "Filter-Id"));
     builder.group_row(group_row("a", "broken", RowList::Reply, "Bad"));
     builder.group_row(group_row("a", "profile", RowList::Check, "User-Profile"));
+    builder.group_row(group_row("a", "program", RowList::Reply, "exec-program-wait"));
     for (tenant, id, groups) in [
         ("a", "one", vec!["none yet", "gold", "gold"]),
-        ("a", "two", vec!["broken", "profile"]),
+        ("a", "two", vec!["broken", "profile", "program"]),
         ("b", "one", vec!["gold"]),
     ] {
         builder.subscriber(&SubscriberRecord {
@@ -434,6 +435,7 @@ fn groups_are_shared_by_their_members_and_keep_their_order() {
             faults[1].contains("radgroupcheck row 7, attribute User-Profile"),
             "{faults:?}"
         );
+        assert!(faults[2].contains("a row runs no program"), "{faults:?}");
     }
 
     // Rows arrive, and go, without the members being read again.

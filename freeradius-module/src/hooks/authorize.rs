@@ -1,7 +1,7 @@
 //! Access-Request: who is it, may it in, with what reply; and the verification of one-way hashes.
 
 use isp_core::group::Group;
-use isp_core::node::Authorization;
+use isp_core::node::{Authorization, Credential};
 use isp_core::policy::{Reason, Refusal};
 use isp_core::subscriber::RawRow;
 
@@ -70,7 +70,10 @@ fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Resul
     if !holds && authorization.groups.is_empty() {
         return Err(mismatch());
     }
-    if holds {
+    // A row may compare or replace a password, so that is there before the rows. How it is verified is for a row to say,
+    // whichever operator it says it with: an Auth-Type of ours comes after them, where there is none.
+    let password = !matches!(authorization.credential, Credential::VerifyHere | Credential::NotNeeded);
+    if holds && password {
         request
             .give(&authorization.credential)
             .map_err(|why| put_failed(request, why))?;
@@ -83,6 +86,11 @@ fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Resul
         merge_checks(request, "radcheck", checks)?;
         if merge_reply(request, "radreply", replies)? != FallThrough::No {
             join(request, authorization.groups)?;
+        }
+        if !password {
+            request
+                .give(&authorization.credential)
+                .map_err(|why| put_failed(request, why))?;
         }
     } else {
         // The password was the subscriber's own, too: only a group can bring what lets it in.
@@ -212,7 +220,6 @@ pub fn authenticate(instance: &Instance, request: &mut impl Request) -> RCode {
 
 #[cfg(test)]
 mod tests {
-    use isp_core::node::Credential;
     use isp_core::policy::mark::Mark;
     use isp_core::subscriber::AttributeRow;
 
@@ -327,6 +334,34 @@ mod tests {
             request.done,
             ["give", "reply 0", "merge Reply", "merge Reply", "reply 0"]
         );
+    }
+
+    #[test]
+    fn how_a_password_is_verified_is_for_a_row_to_say_first() {
+        let group = group("holds", "");
+        for (credential, expected) in [
+            (
+                Credential::VerifyHere,
+                ["reply 0", "merge Control", "merge Control", "give"],
+            ),
+            (
+                Credential::NotNeeded,
+                ["reply 0", "merge Control", "merge Control", "give"],
+            ),
+            (Credential::None, ["give", "reply 0", "merge Control", "merge Control"]),
+        ] {
+            let authorization = Authorization {
+                credential,
+                groups: &[&group],
+                ..authorization(&[CHECK], &[])
+            };
+            let mut request = Fake {
+                holds: true,
+                ..Fake::default()
+            };
+            grant(&mut request, &authorization).unwrap();
+            assert_eq!(request.done, expected);
+        }
     }
 
     #[test]

@@ -121,6 +121,22 @@ on_both_databases! {
         database.execute("UPDATE subscriber_network_profiles SET option82_policy = 'ignore'");
     }
 
+    /// `=` does not replace, so that an Auth-Type of ours must not be there before it.
+    fn a_row_that_rejects_does_so_whatever_the_form_of_the_password(database) {
+        let database = database.seeded();
+        for (name, scheme) in [("ssha", Scheme::Ssha), ("clear", Scheme::Cleartext)] {
+            database.add_with(name, scheme, |_| {});
+        }
+        let server = server_on(&database).start();
+        for name in ["ssha", "clear"] {
+            let login = login(Method::Pap, name, PASSWORD);
+            assert!(login.ask(&server).accepted(), "{name}");
+            let subscriber = database.wait(database.store().subscriber_get(TENANT, name)).unwrap().unwrap();
+            database.add_row(RowList::Check, &subscriber, "Auth-Type", "=", "Reject");
+            comes_to(&server, &login, name, |answer| !answer.accepted());
+        }
+    }
+
     /// Whoever is inside a tunnel may send there what only a NAS can know.
     fn a_subscriber_does_not_say_where_it_is(database) {
         let database = with_alice(database);

@@ -496,3 +496,26 @@ proptest! {
         prop_assert_eq!(outcome(&facts), outcome(&facts), "the same facts, the same decision");
     }
 }
+
+/// Some NAS take a time of zero for no limit at all.
+#[test]
+fn a_time_of_zero_is_no_limit_and_hides_none() {
+    let plan = ready(Plan {
+        session_timeout: Some(0),
+        idle_timeout: Some(0),
+        ..Plan::default()
+    });
+    let reply = |expiration_date| {
+        let subscriber = SubscriberFacts {
+            expiration_date,
+            ..active()
+        };
+        let reply = decide_with(&subscriber, Some(&plan), AuthMethod::Pap).unwrap();
+        reply
+            .into_iter()
+            .filter(|item| item.contains("Timeout"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(reply(Some(NOW + 60)), ["Session-Timeout = 60"]);
+    assert!(reply(None).is_empty());
+}
