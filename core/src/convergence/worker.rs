@@ -24,8 +24,11 @@ use crate::store::{ClaimedOrder, OrderClaim, OrderOutcome, Store, StoreError};
 
 /// Orders taken in hand, and outcomes written, by one statement.
 const BATCH: u32 = 256;
-/// What is in hand of a NAS beyond this waits, so that a dead one does not keep all places.
-const MOST_PER_NAS: usize = 256;
+/// What is in hand of a NAS beyond a limit waits, so that dead ones do not keep all places: of one that is not known, of
+/// one that was silent last, and of one that answers, at most.
+const AT_FIRST: usize = 16;
+const WHILE_SILENT: usize = 4;
+const MOST_PER_NAS: usize = 1_024;
 /// How far ahead orders of a NAS that takes only so many in a second are taken in hand.
 const AHEAD: Duration = Duration::from_secs(2);
 /// How long a stop waits for answers.
@@ -63,7 +66,7 @@ impl WorkerConfig {
         Self {
             owner,
             lease: Duration::from_secs(30),
-            in_hand: 4_096,
+            in_hand: 16_384,
             poll: Duration::from_millis(200),
             give_up: Duration::from_secs(3_600),
             first_wait: Duration::from_secs(5),
@@ -96,6 +99,7 @@ pub struct Worker {
 #[derive(Debug)]
 struct Pace {
     in_hand: usize,
+    limit: usize,
     next: Instant,
 }
 
@@ -184,8 +188,9 @@ impl Worker {
             return Ok(0);
         }
         let now = Instant::now();
-        let busy = |pace: &Pace| pace.in_hand >= MOST_PER_NAS || pace.next > now + AHEAD;
-        self.nas.retain(|_, pace| pace.in_hand > 0 || pace.next > now);
+        let busy = |pace: &Pace| pace.in_hand >= pace.limit || pace.next > now + AHEAD;
+        self.nas
+            .retain(|_, pace| pace.in_hand > 0 || pace.next > now || pace.limit < AT_FIRST);
         let busy: Vec<IpAddr> = self
             .nas
             .iter()
@@ -229,7 +234,11 @@ impl Worker {
             }
         };
         let nas = order.session.nas_ip_address;
-        let pace = self.nas.entry(nas).or_insert(Pace { in_hand: 0, next: now });
+        let pace = self.nas.entry(nas).or_insert(Pace {
+            in_hand: 0,
+            limit: AT_FIRST,
+            next: now,
+        });
         let at = pace.next.max(now);
         pace.in_hand += 1;
         pace.next = at
@@ -319,6 +328,13 @@ impl Worker {
         let Some((nas, id)) = self.of.remove(&task) else { return };
         if let Some(pace) = self.nas.get_mut(&nas) {
             pace.in_hand = pace.in_hand.saturating_sub(1);
+            if let Ok((_, outcome)) = &finished {
+                match (outcome.rtt, outcome.state) {
+                    (Some(_), _) => pace.limit = (pace.limit * 2).min(MOST_PER_NAS),
+                    (None, OrderState::Pending) => pace.limit = WHILE_SILENT,
+                    (None, _) => {}
+                }
+            }
         }
         self.outcomes.push(match finished {
             Ok((_, outcome)) => outcome,

@@ -197,9 +197,16 @@ impl Lab {
         if let Some((server, name)) = &self.server {
             let kick = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}{from}'");
             let rename = format!("ALTER DATABASE \"{name}{from}\" RENAME TO \"{name}{to}\"");
-            administer(server, &kick).await;
-            administer(server, &rename).await;
-            return;
+            let mut connection = PgConnection::connect(&format!("{server}/postgres")).await.unwrap();
+            let end = Instant::now() + CLOCK;
+            // A pool is back at once: until the rename comes between.
+            loop {
+                connection.execute(AssertSqlSafe(kick.clone())).await.unwrap();
+                match connection.execute(AssertSqlSafe(rename.clone())).await {
+                    Ok(_) => return,
+                    Err(why) => assert!(Instant::now() < end, "{why}"),
+                }
+            }
         }
         let path = self.url.trim_start_matches("sqlite://");
         for suffix in ["", "-wal", "-shm"] {

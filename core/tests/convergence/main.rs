@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod lab;
+mod many;
 mod nas;
 
 use std::collections::HashMap;
