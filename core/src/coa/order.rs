@@ -1,6 +1,7 @@
 //! What a NAS is told to do.
 
-use crate::radius::{AttributeType, Code, EncodeError, PacketWriter};
+use crate::radius::dictionary::{PairError, TextError};
+use crate::radius::{AttributeType, Attributes, Code, Dictionary, EncodeError, PacketWriter, Pair};
 
 /// A Disconnect-Request or CoA-Request before it is bound to a NAS, a secret and a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,11 +11,11 @@ pub struct Order {
 }
 
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Item {
-    pub(super) kind: AttributeType,
+struct Item {
+    kind: AttributeType,
     /// Enterprise number and type, inside a Vendor-Specific.
-    pub(super) vendor: Option<(u32, u8)>,
-    pub(super) value: Vec<u8>,
+    vendor: Option<(u32, u8)>,
+    value: Vec<u8>,
 }
 
 /// Why an order cannot be sent.
@@ -28,6 +29,10 @@ pub enum InvalidOrder {
     Added(AttributeType),
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    #[error(transparent)]
+    Text(#[from] TextError),
+    #[error(transparent)]
+    Pair(#[from] PairError),
 }
 
 impl Order {
@@ -75,28 +80,52 @@ impl Order {
         self.code
     }
 
-    pub(super) fn items(&self) -> &[Item] {
-        &self.items
-    }
-
     /// The first of a kind, as text.
     pub(super) fn text(&self, kind: AttributeType) -> Option<String> {
         let item = self.items.iter().find(|item| item.kind == kind)?;
         Some(String::from_utf8_lossy(&item.value).into_owned())
     }
 
-    /// Names and values as a person reads them.
-    pub(super) fn named(&self) -> impl Iterator<Item = (String, String)> {
-        self.items.iter().map(|item| {
-            let name = match item.vendor {
-                Some((vendor, number)) => format!("Attr-26.{vendor}.{number}"),
-                None => item
-                    .kind
-                    .name()
-                    .map_or_else(|| format!("Attr-{}", item.kind.0), str::to_owned),
+    /// Add what a text says of an attribute, as `Mikrotik-Rate-Limit = "1M/1M"`; see [`Dictionary::parse`].
+    ///
+    /// # Errors
+    /// The dictionary has no such attribute, or it cannot have the value.
+    pub fn with_text(self, dictionary: &Dictionary, text: &str) -> Result<Self, InvalidOrder> {
+        let pair = dictionary.parse(text)?;
+        self.with_pairs(dictionary, &[pair])
+    }
+
+    /// Add pairs. What is hidden under the shared secret cannot be in an order.
+    ///
+    /// # Errors
+    /// A pair does not fit its attribute.
+    pub fn with_pairs(mut self, dictionary: &Dictionary, pairs: &[Pair]) -> Result<Self, InvalidOrder> {
+        let mut attributes = Vec::new();
+        dictionary.encode(pairs, None, &mut attributes)?;
+        for attribute in Attributes::new(&attributes) {
+            self = self.push(attribute.kind, None, attribute.value);
+        }
+        Ok(self)
+    }
+
+    /// What is in it, for people: a dictionary prints each.
+    #[must_use]
+    pub fn pairs(&self, dictionary: &Dictionary) -> Vec<Pair> {
+        let mut attributes = Vec::new();
+        for item in &self.items {
+            let vendor = item.vendor.map(|(vendor, kind)| {
+                let length = u8::try_from(item.value.len() + 2).unwrap_or(u8::MAX);
+                [vendor.to_be_bytes().as_slice(), &[kind, length]].concat()
+            });
+            let value = [vendor.as_deref().unwrap_or_default(), &item.value].concat();
+            // What is too long is refused before it is sent.
+            let Ok(length) = u8::try_from(value.len() + 2) else {
+                continue;
             };
-            (name, item.value.escape_ascii().to_string())
-        })
+            attributes.extend([item.kind.0, length]);
+            attributes.extend(value);
+        }
+        dictionary.decode(&attributes, None)
     }
 
     /// Does it name a session, and leave out what is added?

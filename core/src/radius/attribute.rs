@@ -167,7 +167,9 @@ pub struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    /// Of what stands behind the header of a packet.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 

@@ -12,6 +12,8 @@ use crate::secret::Secret;
 
 /// Length of a block of User-Password, bytes.
 const BLOCK: usize = 16;
+/// The most behind a salt: an attribute holds 253 octets, a tag and the salt among them, in whole blocks.
+const MAX_SALTED: usize = 239;
 
 /// What a NAS and the server share, with the digest states that depend on nothing else. Cheap to clone.
 #[derive(Clone)]
@@ -106,6 +108,40 @@ impl SharedSecret {
         let length = password.len() - padding;
         password.truncate(length);
         Some(Secret::new(std::mem::take(&mut *password)))
+    }
+
+    /// Hide a value behind a salt (RFC 2868 section 3.5, RFC 2548 section 2.4.2); `None` where it is longer than fits.
+    pub(super) fn hide_salted(&self, authenticator: &Authenticator, salt: [u8; 2], value: &[u8]) -> Option<Vec<u8>> {
+        // RFC 2868 section 3.5: the most significant bit is set.
+        let salt = [salt[0] | 0x80, salt[1]];
+        let length = u8::try_from(value.len()).ok().filter(|_| value.len() <= MAX_SALTED)?;
+        let mut hidden = [&[length], value].concat();
+        hidden.resize(hidden.len().next_multiple_of(BLOCK), 0);
+        let mut previous = [authenticator.as_slice(), &salt].concat();
+        for block in hidden.chunks_mut(BLOCK) {
+            self.mask(&previous, block);
+            previous = block.to_vec();
+        }
+        Some([&salt, hidden.as_slice()].concat())
+    }
+
+    /// The value behind a salt. `None` where there is none, which nearly always means another secret.
+    #[must_use]
+    pub fn reveal_salted(&self, authenticator: &Authenticator, hidden: &[u8]) -> Option<Secret<Vec<u8>>> {
+        let (salt, hidden) = hidden.split_first_chunk::<2>()?;
+        let (blocks, []) = hidden.as_chunks::<BLOCK>() else {
+            return None;
+        };
+        let mut clear = Zeroizing::new(hidden.to_vec());
+        let mut previous = [authenticator.as_slice(), salt].concat();
+        for (block, hidden) in clear.chunks_mut(BLOCK).zip(blocks) {
+            self.mask(&previous, block);
+            previous = hidden.to_vec();
+        }
+        let (length, value) = clear.split_first()?;
+        value
+            .get(..usize::from(*length))
+            .map(|value| Secret::new(value.to_vec()))
     }
 
     fn mask(&self, previous: &[u8], block: &mut [u8]) {

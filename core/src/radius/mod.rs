@@ -27,6 +27,7 @@
 mod attribute;
 mod authenticator;
 mod code;
+pub mod dictionary;
 mod packet;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ mod writer;
 pub use attribute::{Attribute, AttributeType, Attributes, VendorAttribute};
 pub use authenticator::{EmptySecret, SharedSecret};
 pub use code::Code;
+pub use dictionary::{Dictionary, Pair};
 pub use packet::{DecodeError, Packet};
 pub use verify::{Request, Verified, VerifyError};
 pub use writer::{EncodeError, PacketWriter};

@@ -148,7 +148,8 @@ async fn a_gateway_is_asked() {
     let (report, asked) = by_gateway(&order, vec![("200 OK", refused)]).await;
     assert_eq!(report.unwrap().outcome, Outcome::Nak(Some(ErrorCause(503))));
     assert!(asked[0].starts_with("POST /coa/coa "), "{asked:?}");
-    assert!(asked[0].contains("10M/20M"), "{asked:?}");
+    let limit = r#"{"name":"Mikrotik-Rate-Limit","value":"10M/20M"}"#;
+    assert!(asked[0].contains(limit), "{asked:?}");
 }
 
 #[tokio::test]

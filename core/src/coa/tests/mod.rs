@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 
 use super::{CoaError, ErrorCause, Exchange, InvalidOrder, Order, Outcome, Retry, send};
-use crate::radius::{AttributeType, Code, EncodeError, Packet, PacketWriter, SharedSecret};
+use crate::radius::{AttributeType, Code, Dictionary, EncodeError, Packet, PacketWriter, SharedSecret};
 
 const NOW: u32 = 1_700_000_000;
 
@@ -81,6 +81,41 @@ fn an_order_names_a_session_and_fits_a_packet() {
     assert!(matches!(
         error(long),
         InvalidOrder::Encode(EncodeError::ValueTooLong { .. })
+    ));
+}
+
+#[test]
+fn orders_are_given_and_shown_as_text() {
+    let dictionary = Dictionary::builtin();
+    let lines = [
+        "User-Name = \"alice\"",
+        "Mikrotik-Rate-Limit = \"1M/1M\"",
+        "ERX-Service-Activate:1 = \"fast\"",
+        "Session-Timeout = 3600",
+    ];
+    let order = lines
+        .iter()
+        .try_fold(Order::change(), |order, line| order.with_text(dictionary, line))
+        .unwrap();
+    let shown: Vec<String> = order
+        .pairs(dictionary)
+        .iter()
+        .map(|pair| dictionary.print(pair).to_string())
+        .collect();
+    assert_eq!(shown, lines);
+    let same = Order::change()
+        .with(AttributeType::USER_NAME, "alice")
+        .with_vendor(14988, 8, "1M/1M")
+        .with_vendor(4874, 65, "\x01fast")
+        .with(AttributeType::SESSION_TIMEOUT, 3600u32.to_be_bytes());
+    let bytes = |order: &Order| {
+        let mut exchange = exchange(order, Retry::default()).unwrap();
+        exchange.transmit(Instant::now(), 0).unwrap().to_vec()
+    };
+    assert_eq!(bytes(&order), bytes(&same));
+    assert!(matches!(
+        Order::change().with_text(dictionary, "Session-Timeout = soon"),
+        Err(InvalidOrder::Text(_))
     ));
 }
 

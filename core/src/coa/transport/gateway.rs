@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Delivery, Transport};
 use crate::coa::{CoaError, ErrorCause, Order, Outcome, Report, Target};
-use crate::radius::{AttributeType, Code};
+use crate::radius::{AttributeType, Code, Dictionary};
 use crate::secret::Secret;
 
 const VIA: &str = "HTTP";
@@ -106,7 +106,15 @@ impl Gateway {
 
     async fn run(&self, target: &Target, order: &Order) -> Result<Report, CoaError> {
         order.check()?;
-        let attributes: Vec<Named> = order.named().map(|(name, value)| Named { name, value }).collect();
+        let dictionary = Dictionary::builtin();
+        let named = |pair| {
+            let printed = dictionary.print(pair);
+            Named {
+                name: printed.name(),
+                value: printed.value(),
+            }
+        };
+        let attributes: Vec<Named> = order.pairs(dictionary).iter().map(named).collect();
         let (path, action) = match order.code() {
             Code::DISCONNECT_REQUEST => ("disconnect", "disconnect"),
             _ => ("coa", "coa"),

@@ -15,7 +15,7 @@ use tokio::process::Command;
 use super::{Delivery, Transport};
 use crate::clock::unix_now;
 use crate::coa::{CoaError, ErrorCause, Order, Outcome, Report, Target};
-use crate::radius::{AttributeType, Code};
+use crate::radius::{Code, Dictionary};
 
 const VIA: &str = "radclient";
 
@@ -48,7 +48,12 @@ impl Radclient {
             temporary,
         };
         let system = |what: &str, error: std::io::Error| failed(format!("{what}: {error}"), true);
-        let lines = lines(order)?.ok_or_else(|| failed("it writes no extended attributes".to_owned(), false))?;
+        let lines = lines(order)?.ok_or_else(|| {
+            failed(
+                "it writes neither extended attributes nor those of vendors with a form of their own".to_owned(),
+                false,
+            )
+        })?;
         let secret = secret_file(target).map_err(|error| system("a file for the secret", error))?;
         let attempts = target.retry.attempts.max(1);
         let wait = target.retry.first_wait;
@@ -122,20 +127,19 @@ fn lines(order: &Order) -> Result<Option<String>, CoaError> {
     order.check()?;
     // It computes the one, and adds no other.
     let mut lines = format!("Message-Authenticator = 0x00\nAttr-55 = 0x{:08x}\n", unix_now());
-    for item in order.items() {
-        match item.vendor {
-            Some((vendor, number)) => {
-                let _ = write!(lines, "Attr-26.{vendor}.{number}");
+    // By numbers alone, for its dictionaries may be others; with none, nothing is taken apart further than it can write.
+    for pair in order.pairs(&Dictionary::empty()) {
+        match pair.path.as_slice() {
+            [26, vendor, number] => {
+                let _ = write!(lines, "Attr-26.{vendor}.{number} = 0x");
             }
-            None if item.kind == AttributeType::VENDOR_SPECIFIC || (241..=246).contains(&item.kind.0) => {
-                return Ok(None);
+            // It ends abnormally where it is given the whole attribute.
+            [number] if *number != 26 => {
+                let _ = write!(lines, "Attr-{number} = 0x");
             }
-            None => {
-                let _ = write!(lines, "Attr-{}", item.kind.0);
-            }
+            _ => return Ok(None),
         }
-        lines.push_str(" = 0x");
-        for byte in &item.value {
+        for byte in &pair.value {
             let _ = write!(lines, "{byte:02x}");
         }
         lines.push('\n');
