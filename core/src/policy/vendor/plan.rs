@@ -163,11 +163,20 @@ fn borrowed<'a>(value: &'a Value<'static>) -> Value<'a> {
 }
 
 impl<'a> Terms<'a> {
-    /// Take no more than these terms give; tells what that changes. Bursts and guarantees go where a peak is too high.
+    /// Take no more than these terms give, lasting, in a burst and guaranteed; tells what that changes. Bursts and
+    /// guarantees go where any of it is too high.
     fn lower_to(&mut self, most: &Terms<'_>) -> Differing {
-        let peak = |rate: Option<u32>, burst: Option<u32>| rate.map_or(u32::MAX, |rate| rate.max(burst.unwrap_or(0)));
-        let fits = peak(self.upload_kbps, self.upload_burst_kbps) <= peak(most.upload_kbps, most.upload_burst_kbps)
-            && peak(self.download_kbps, self.download_burst_kbps) <= peak(most.download_kbps, most.download_burst_kbps);
+        type Rates = (Option<u32>, Option<u32>, Option<u32>);
+        let no_more = |(rate, burst, least): Rates, most: Rates| {
+            let lasting = |rate: Option<u32>| rate.unwrap_or(u32::MAX);
+            let peak = |rate: Option<u32>, burst: Option<u32>| lasting(rate).max(burst.unwrap_or(0));
+            lasting(rate) <= lasting(most.0)
+                && peak(rate, burst) <= peak(most.0, most.1)
+                && least.unwrap_or(0) <= most.2.unwrap_or(0)
+        };
+        let upload = |of: &Terms<'_>| (of.upload_kbps, of.upload_burst_kbps, of.upload_min_kbps);
+        let download = |of: &Terms<'_>| (of.download_kbps, of.download_burst_kbps, of.download_min_kbps);
+        let fits = no_more(upload(self), upload(most)) && no_more(download(self), download(most));
         if fits {
             return Differing::NONE;
         }
