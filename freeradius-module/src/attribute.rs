@@ -51,6 +51,8 @@ names! {
     FallThrough = "Fall-Through",
     AuthType = "Auth-Type",
     ModuleFailureMessage = "Module-Failure-Message",
+    SessionTimeout = "Session-Timeout",
+    IdleTimeout = "Idle-Timeout",
     ResponseDelay = "FreeRADIUS-Response-Delay-USec",
     RejectReason = "Rust-Reject-Reason",
     RestrictedReason = "Rust-Restricted-Reason",

@@ -111,6 +111,10 @@ pub struct Authorization<'a> {
     pub notes: &'a [String],
     /// Written by the policy, in order.
     pub reply: &'a [ReplyItem<'a>],
+    /// Seconds no session is to last longer than, whatever a raw row says.
+    pub ends: Option<u32>,
+    /// Whether `reply` gives less than the subscriber's own plan, and so goes over raw rows.
+    pub lowered: bool,
     /// Raw rows, to be evaluated by the server itself after `reply` is in place.
     pub checks: &'a [RawRow<'a>],
     pub replies: &'a [RawRow<'a>],
@@ -292,6 +296,8 @@ impl Node {
                 restricted: decision.restricted.as_ref(),
                 notes: &decision.notes,
                 reply: &decision.reply,
+                ends: decision.ends,
+                lowered: decision.lowered,
                 checks: &entry.checks,
                 replies: &entry.replies,
                 groups: &groups,

@@ -299,6 +299,10 @@ pub struct Decision<'a> {
     /// What the log is to know, one sentence each.
     pub notes: Vec<String>,
     pub reply: Vec<ReplyItem<'a>>,
+    /// Seconds until another decision is due, by an expiry, a quota, hours or a plan: no session is to last longer.
+    pub ends: Option<u32>,
+    /// Whether the reply gives less than the subscriber's own plan: a restriction, or the tier of a quota.
+    pub lowered: bool,
 }
 
 /// Decide whether the subscriber is let in, and with which reply.
@@ -326,9 +330,11 @@ pub fn decide<'a>(facts: &Facts<'a>) -> Result<Decision<'a>, Refusal> {
     let (plan, restricted) = restriction.unzip();
     let reply = reply(facts, plan).map_err(|why| Refusal::new(Reason::BadAttribute, why.to_string()))?;
     Ok(Decision {
+        lowered: restricted.is_some() || facts.tier().is_some(),
         restricted,
         notes,
         reply,
+        ends: facts.ends().map(|at| left(at, facts.now)),
     })
 }
 
@@ -445,8 +451,12 @@ fn reply<'a>(facts: &Facts<'a>, restricted: Option<&'a PlanReply>) -> Result<Vec
 
 /// `limit`, but never beyond the instant given.
 fn session_timeout(limit: Option<u32>, ends: Option<i64>, now: i64) -> Option<u32> {
-    let left = |at: i64| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX).max(1);
-    lower(limit, ends.map(left))
+    lower(limit, ends.map(|at| left(at, now)))
+}
+
+/// Seconds until an instant, at least one: zero would be no limit.
+fn left(at: i64, now: i64) -> u32 {
+    u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX).max(1)
 }
 
 /// The shorter of two limits; zero is none, though some NAS would take it for the shortest.

@@ -2,12 +2,13 @@
 
 use isp_core::group::Group;
 use isp_core::node::{Authorization, Credential};
+use isp_core::policy::reply::{Attribute, ReplyItem, Value};
 use isp_core::policy::{Reason, Refusal};
 use isp_core::subscriber::RawRow;
 
 use super::credentials::{Credentials, Line};
 use super::{FallThrough, Instance, PutError, Request, client, fits, now, refuse};
-use crate::attribute::List;
+use crate::attribute::{List, Name};
 use crate::fault;
 use crate::guard::Hook;
 use crate::rcode::{self, RCode};
@@ -102,13 +103,48 @@ fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Resul
     if !rows {
         return Ok(());
     }
-    if authorization.restricted.is_some() {
-        // What a row would have in place of a restriction's terms, it has no more.
+    let of_rows = limits(request);
+    if authorization.lowered {
+        // What a row would have in place of a restriction's or a tier's terms, it has no more.
         request
             .reply(authorization.reply)
             .map_err(|why| put_failed(request, why))?;
     }
+    keep_limits(request, of_rows, authorization)?;
     fits(request)
+}
+
+/// Session-Timeout and Idle-Timeout of the reply.
+fn limits(request: &impl Request) -> [Option<u32>; 2] {
+    request
+        .find(List::Reply, [Name::SessionTimeout, Name::IdleTimeout])
+        .map(|limit| limit.map(|limit| limit.integer))
+}
+
+/// A row may shorten a session, and nothing lengthens it past the instant of another decision. Zero is no limit.
+fn keep_limits(
+    request: &mut impl Request,
+    of_rows: [Option<u32>; 2],
+    authorization: &Authorization<'_>,
+) -> Result<(), Refusal> {
+    let now = limits(request);
+    let ends = [authorization.ends, None];
+    for (index, attribute) in [Attribute::SessionTimeout, Attribute::IdleTimeout]
+        .into_iter()
+        .enumerate()
+    {
+        let said = [of_rows, now, ends].map(|limits| limits.get(index).copied().flatten());
+        let shortest = said.into_iter().flatten().filter(|seconds| *seconds > 0).min();
+        if let Some(seconds) = shortest.filter(|_| shortest != now.get(index).copied().flatten()) {
+            let item = ReplyItem {
+                attribute,
+                tag: 0,
+                value: Value::Integer(seconds),
+            };
+            request.reply(&[item]).map_err(|why| put_failed(request, why))?;
+        }
+    }
+    Ok(())
 }
 
 fn mismatch() -> Refusal {
@@ -247,6 +283,8 @@ mod tests {
             restricted: None,
             notes: &[],
             reply: &[],
+            ends: None,
+            lowered: false,
             checks,
             replies,
             groups: &[],
@@ -325,6 +363,7 @@ mod tests {
         let group = group("", "Class");
         let authorization = Authorization {
             restricted: Some(&why),
+            lowered: true,
             groups: &[&group],
             ..authorization(&[], &[REPLY])
         };

@@ -121,6 +121,26 @@ on_both_databases! {
         database.execute("UPDATE subscriber_network_profiles SET option82_policy = 'ignore'");
     }
 
+    fn a_row_shortens_a_session_and_never_lengthens_one(database) {
+        let database = with_alice(database);
+        let subscriber = database.wait(database.store().subscriber_get(TENANT, "alice")).unwrap().unwrap();
+        database.add_row(RowList::Reply, &subscriber, "Session-Timeout", ":=", "86400");
+        let server = server_on(&database).start();
+        let timeout = |answer: &Answer| answer.values("Session-Timeout").first().map(|v| v.parse::<u32>().unwrap());
+        comes_to(&server, &alice(), "the row", |answer| timeout(answer) == Some(86_400));
+        let soon = database.is_sqlite().then_some("datetime('now', '+60 seconds')").unwrap_or("now() + interval '60 seconds'");
+        database.execute(&format!("UPDATE subscribers SET expiration_date = {soon}"));
+        comes_to(&server, &alice(), "the expiry", |answer| timeout(answer).is_some_and(|seconds| seconds <= 60));
+        database.execute("UPDATE radreply SET value = '20' WHERE attribute = 'Session-Timeout'");
+        comes_to(&server, &alice(), "a shorter one", |answer| timeout(answer) == Some(20));
+        // In the walled garden, too.
+        let garden = ConditionAction::Restrict(format!("{TENANT}-garden"));
+        says(&database, Condition::Suspended, garden);
+        database.execute("UPDATE subscribers SET status = 'suspended'");
+        let walled = |answer: &Answer| rate(answer) == Some("128k/256k") && timeout(answer) == Some(20);
+        comes_to(&server, &alice(), "a restriction", walled);
+    }
+
     /// `=` does not replace, so that an Auth-Type of ours must not be there before it.
     fn a_row_that_rejects_does_so_whatever_the_form_of_the_password(database) {
         let database = database.seeded();
