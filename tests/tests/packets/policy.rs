@@ -128,7 +128,11 @@ on_both_databases! {
         let server = server_on(&database).start();
         let timeout = |answer: &Answer| answer.values("Session-Timeout").first().map(|v| v.parse::<u32>().unwrap());
         comes_to(&server, &alice(), "the row", |answer| timeout(answer) == Some(86_400));
-        let soon = database.is_sqlite().then_some("datetime('now', '+60 seconds')").unwrap_or("now() + interval '60 seconds'");
+        let soon = if database.is_sqlite() {
+            "datetime('now', '+60 seconds')"
+        } else {
+            "now() + interval '60 seconds'"
+        };
         database.execute(&format!("UPDATE subscribers SET expiration_date = {soon}"));
         comes_to(&server, &alice(), "the expiry", |answer| timeout(answer).is_some_and(|seconds| seconds <= 60));
         database.execute("UPDATE radreply SET value = '20' WHERE attribute = 'Session-Timeout'");
