@@ -250,8 +250,9 @@ fn show_vlans((outer, inner): Vlans) -> String {
 }
 
 /// The VLANs that a NAS-Port-Id tells, in the forms NAS write them: `...;vlanid=100;vlanid2=200` (Huawei, ZTE, H3C),
-/// `ge-1/0/0.4711:100-200` (Juniper: outer and inner after the colon), and `eth0.100.200`, `0/0/1/100.200` (accel-ppp,
-/// Cisco: the last two or one numbers after dots).
+/// `ge-1/0/0.4711:100-200`, `1/1/3:100.200`, `lag-1:100.200` (Juniper, Nokia: outer and inner after the colon), and
+/// `eth0.100.200`, `0/0/1/100.200` (accel-ppp, Cisco: the last two or one numbers after dots; a fourth number between
+/// slashes is the outer, a third is the port).
 #[must_use]
 pub fn vlans(nas_port_id: &[u8]) -> Option<Vlans> {
     let text = std::str::from_utf8(nas_port_id).ok()?;
@@ -267,15 +268,23 @@ pub fn vlans(nas_port_id: &[u8]) -> Option<Vlans> {
     if let Some(outer) = named("vlanid") {
         return Some((outer, named("vlanid2")));
     }
-    if let Some((_, tags)) = text.rsplit_once(':') {
-        return match tags.split_once('-') {
+    if let Some((port, tags)) = text.rsplit_once(':') {
+        // A MAC address tells no VLAN.
+        if port.contains(':') {
+            return None;
+        }
+        return match tags.split_once(['-', '.']) {
             Some((outer, inner)) => Some((id(outer)?, Some(id(inner)?))),
             None => Some((id(tags)?, None)),
         };
     }
     let (head, last) = text.rsplit_once('.')?;
     let last = id(last)?;
-    let before = head.rsplit(['.', '/']).next().filter(|_| head.contains(['.', '/']));
+    let before = head.rfind(['.', '/']).and_then(|at| {
+        let (port, outer) = head.split_at(at);
+        let is_vlan = outer.starts_with('.') || port.matches('/').count() >= 2;
+        outer.get(1..).filter(|_| is_vlan)
+    });
     match before.and_then(id) {
         Some(outer) => Some((outer, Some(last))),
         None => Some((last, None)),
@@ -299,6 +308,11 @@ mod tests {
             ("eth0.100.200", Some((100, Some(200)))),
             ("eth0.100", Some((100, None))),
             ("0/0/1/100.200", Some((100, Some(200)))),
+            ("GigabitEthernet0/0/3.100", Some((100, None))),
+            ("ge-1/0/3.100", Some((100, None))),
+            ("1/1/3:100.200", Some((100, Some(200)))),
+            ("lag-1:100", Some((100, None))),
+            ("aa:bb:cc:00:01:20", None),
             ("eth0", None),
             ("eth0.5000", None),
             ("", None),

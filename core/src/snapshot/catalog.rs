@@ -235,6 +235,14 @@ impl Catalog {
         };
         let network = nas.network;
         if network.prefix_len() == network.max_prefix_len() {
+            // Written twice in two spellings, which only another program can do: a later one takes nothing over.
+            if self.hosts.contains_key(&network.addr()) {
+                error!(
+                    "NAS {} ({}) of tenant {} has the address of another NAS and is left out: delete one of them",
+                    nas.id, network, nas.tenant_id
+                );
+                return;
+            }
             self.hosts.insert(network.addr(), entry);
         } else {
             let at = self

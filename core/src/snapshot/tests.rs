@@ -128,6 +128,22 @@ fn the_nas_decides_the_tenant_and_the_tenant_the_rules() {
     );
 }
 
+/// Only as text are two spellings of an address two: of one tenant's NAS nobody makes another's.
+#[test]
+fn a_nas_that_is_written_twice_stays_whose_it_was() {
+    for network in ["192.0.2.7/32", "192.0.2.0/24"] {
+        let mut builder = builder();
+        builder.tenant(tenant("a", UsernameCase::Preserve, UsernameRealm::Keep));
+        builder.tenant(tenant("b", UsernameCase::Preserve, UsernameRealm::Keep));
+        builder.nas(nas(1, "a", network));
+        builder.nas(nas(2, "b", network));
+        builder.subscriber(&subscriber("a", "of-a", "alice"));
+        builder.subscriber(&subscriber("b", "of-b", "alice"));
+        let snapshot = builder.finish().0;
+        assert_eq!(who(&snapshot, "192.0.2.7", "alice").unwrap(), "of-a", "{network}");
+    }
+}
+
 #[test]
 fn a_record_gives_back_what_went_in() {
     let mut builder = builder();
