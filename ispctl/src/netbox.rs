@@ -55,6 +55,12 @@ pub(crate) struct Table {
     /// What every subscriber is to have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kinds: Option<Vec<Kind>>,
+    /// How often "ispctl serve" reconciles; 0 is never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reconcile_seconds: Option<u64>,
+    /// Whether it repairs what it finds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reconcile_repair: Option<bool>,
 }
 
 /// A token as the file has it.
@@ -102,6 +108,8 @@ impl Table {
             release: self.release.or(other.release),
             quarantine_days: self.quarantine_days.or(other.quarantine_days),
             kinds: self.kinds.or(other.kinds),
+            reconcile_seconds: self.reconcile_seconds.or(other.reconcile_seconds),
+            reconcile_repair: self.reconcile_repair.or(other.reconcile_repair),
         }
     }
 
@@ -142,6 +150,17 @@ impl Table {
     /// The kinds every subscriber is to have.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.kinds.clone().unwrap_or_else(|| vec![Kind::Ipv4])
+    }
+
+    /// How often this is reconciled, where it is.
+    pub(crate) fn reconcile_every(&self) -> Option<Duration> {
+        let seconds = self.reconcile_seconds.unwrap_or(3_600);
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
+
+    /// Whether enough is set to speak to a NetBox.
+    pub(crate) const fn is_set_up(&self) -> bool {
+        self.url.is_some() && self.token.is_some() && self.tenant.is_some()
     }
 
     pub(crate) fn rules(&self) -> Result<Rules> {
@@ -227,6 +246,12 @@ pub(crate) async fn settings(context: &Context, store: &Store, tenant: &Tenant) 
         own.token = Some(Token(Secret::new(token)));
     }
     Ok(own.over(context.settings.netbox.clone()))
+}
+
+/// What was given back before this instant has waited long enough.
+pub(crate) fn quarantine_ended(rules: &Rules) -> jiff::Timestamp {
+    let days = i64::from(rules.quarantine_days);
+    jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days)
 }
 
 /// What takes addresses for a tenant.

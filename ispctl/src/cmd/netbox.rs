@@ -98,6 +98,12 @@ pub(crate) struct SetArgs {
     /// What every subscriber is to have: ipv4, ipv6, ipv6_prefix, with commas between
     #[arg(long, value_delimiter = ',')]
     kinds: Option<Vec<Kind>>,
+    /// How often "ispctl serve" reconciles; 0 is never
+    #[arg(long, value_name = "SECONDS")]
+    reconcile_seconds: Option<u64>,
+    /// Whether "ispctl serve" repairs what it finds
+    #[arg(long, value_name = "true|false")]
+    reconcile_repair: Option<bool>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -209,9 +215,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         }
         Command::Sweep => {
             let (allocator, _) = netbox::allocator(context, store, &tenant).await?;
-            let days = i64::from(allocator.rules().quarantine_days);
-            let before = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
-            let swept = allocator.sweep(before).await?;
+            let swept = allocator.sweep(netbox::quarantine_ended(allocator.rules())).await?;
             context.output.record(&serde_json::json!({ "deleted": swept }))
         }
     }
@@ -264,6 +268,8 @@ async fn set(context: &Context, store: &Store, tenant: &Tenant, args: SetArgs) -
         release,
         quarantine_days,
         kinds,
+        reconcile_seconds,
+        reconcile_repair,
     } = args;
     let named = Table {
         url,
@@ -282,6 +288,8 @@ async fn set(context: &Context, store: &Store, tenant: &Tenant, args: SetArgs) -
         release,
         quarantine_days,
         kinds,
+        reconcile_seconds,
+        reconcile_repair,
     };
     if let Some(path) = token_file {
         let token = Source::file(&path).read(NETBOX_TOKEN)?;

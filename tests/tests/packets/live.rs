@@ -22,10 +22,10 @@ const SOON: Duration = Duration::from_secs(2);
 const CLOCK: Duration = Duration::from_secs(5);
 
 /// `ispctl serve`, gone when the test is over.
-struct Service(Child);
+pub(crate) struct Service(Child);
 
 impl Service {
-    fn start(database: &Database) -> Self {
+    pub(crate) fn start(database: &Database) -> Self {
         let child = Command::new(artifact::ispctl())
             .args(["--log", "info", "serve"])
             .env("ISP_DATABASE_URL", database.url())
@@ -46,7 +46,7 @@ impl Drop for Service {
 }
 
 /// Alice on `fibre`, beside a plan `slow`, one that restricts, and a NAS that takes orders.
-fn base(database: Database, nas: &Nas) -> Database {
+pub(crate) fn base(database: Database, nas: &Nas) -> Database {
     let database = database.seeded();
     database.add_plan(TENANT, "slow", 1_000, 500);
     database.add_plan(TENANT, "garden", 64, 64);
@@ -62,7 +62,7 @@ fn base(database: Database, nas: &Nas) -> Database {
 }
 
 /// A login and the Start of its session, with the Class that the login gave.
-fn connect(server: &Radiusd, database: &Database, session: &str) {
+pub(crate) fn connect(server: &Radiusd, database: &Database, session: &str) {
     let answer = login(Method::Pap, "alice", PASSWORD).ask(server);
     assert!(answer.accepted());
     let class = answer.values("Class")[0].to_owned();
@@ -86,7 +86,7 @@ fn brings(database: &Database, nas: &Nas, sql: &str, limit: Duration) -> (Heard,
 }
 
 #[track_caller]
-fn heard(database: &Database, nas: &Nas, since: Instant, what: &str, limit: Duration) -> (Heard, String) {
+pub(crate) fn heard(database: &Database, nas: &Nas, since: Instant, what: &str, limit: Duration) -> (Heard, String) {
     e2e::wait_for(what, limit, || !nas.heard().is_empty());
     let heard = nas.heard().remove(0);
     let took = heard.at.saturating_duration_since(since);

@@ -1,7 +1,7 @@
 //! From NetBox to a packet: the login gives the address that NetBox shows.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::artifact;
 use e2e::database::Database;
@@ -9,7 +9,8 @@ use e2e::on_both_databases;
 use e2e::radclient::{Method, login};
 use e2e::seed::{PASSWORD, TENANT};
 
-use crate::server_on;
+use crate::simulated::Nas;
+use crate::{live, server_on};
 
 const TOKEN: &str = "nbt_TestKey00001.TestSecretTestSecretTestSecretTestSecret";
 
@@ -21,6 +22,7 @@ fn netbox(database: &Database, url: &str, args: &[&str]) -> String {
         .env_clear()
         .env("ISP_DATABASE_URL", database.url())
         .env("ISP_TENANT", TENANT)
+        .env("ISP_KEY_FILE", database.key_file())
         .env("NETBOX_URL", url)
         .env("NETBOX_API_TOKEN", TOKEN)
         .output()
@@ -67,5 +69,35 @@ on_both_databases! {
                 && answer.values("Framed-IP-Address").is_empty()
                 && answer.values("Delegated-IPv6-Prefix").is_empty()
         });
+    }
+
+    fn a_live_session_moves_to_the_address_that_netbox_gives(database) {
+        let Ok(url) = std::env::var("ISP_TEST_NETBOX") else {
+            assert!(std::env::var_os("ISP_TEST_REQUIRE_NETBOX").is_none(), "ISP_TEST_NETBOX names no server");
+            return e2e::skip("ISP_TEST_NETBOX names no server");
+        };
+        let nas = Nas::start();
+        let database = live::base(database, &nas);
+        let server = server_on(&database).key("sessions.class", "yes").start();
+        // Without a key: alice is a subscriber of other tests, too.
+        let tenant = format!("live-{:08x}", fastrand::u32(..));
+        let (a, b) = (fastrand::u8(..), fastrand::u8(..));
+        let four = format!("10.{a}.{b}.0/29");
+        let directory = tempfile::tempdir().unwrap();
+        let token = directory.path().join("token");
+        std::fs::write(&token, TOKEN).unwrap();
+        let token = token.to_str().unwrap();
+        netbox(&database, &url, &["set", "--url", &url, "--token-file", token, "--key-field", ""]);
+        netbox(&database, &url, &["bootstrap", "--make-tenant", &tenant, "--make-prefix", &four, "--yes"]);
+
+        let _service = live::Service::start(&database);
+        live::connect(&server, &database, "s1");
+        assert!(nas.heard().is_empty());
+        let since = Instant::now();
+        netbox(&database, &url, &["set", "--reconcile-seconds", "1", "--reconcile-repair", "true"]);
+        let (told, row) = live::heard(&database, &nas, since, "the address", Duration::from_secs(20));
+        assert_eq!((told.session.as_str(), row.as_str()), ("s1", "address done"), "{told:?}");
+        let answer = login(Method::Pap, "alice", PASSWORD).ask(&server);
+        assert_eq!(answer.values("Framed-IP-Address"), [format!("10.{a}.{b}.1")]);
     }
 }

@@ -1,4 +1,6 @@
-//! The side service: live sessions follow the database.
+//! The side service: live sessions follow the database, and the database NetBox.
+
+mod netbox;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,7 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
     if !stopped {
         context.output.done("live sessions follow the database");
         tokio::select! {
+            () = netbox::upkeep(context, store) => {}
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
