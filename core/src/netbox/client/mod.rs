@@ -324,7 +324,11 @@ mod tests {
         ] {
             assert_eq!(client(url, "nbt_k.s").unwrap().base.as_str(), base);
         }
-        for url in ["netbox.example.net", "ftp://x/", "https://user:hunter2@netbox.example.net"] {
+        for url in [
+            "netbox.example.net",
+            "ftp://x/",
+            "https://user:hunter2@netbox.example.net",
+        ] {
             let error = client(url, "nbt_k.s").unwrap_err().to_string();
             assert!(error.starts_with("NetBox settings: the URL"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
