@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod radiusd;
+mod strangers;
 mod transports;
 
 use std::path::PathBuf;

@@ -230,7 +230,7 @@ fn ipv4_prefix(value: &[u8]) -> Option<Ipv4Net> {
     let [_, length, address @ ..] = value else { return None };
     let address = <[u8; 4]>::try_from(address).ok()?;
     // The upper bits are reserved, too.
-    Ipv4Net::new(address.into(), length & 0x3f).ok()
+    Some(Ipv4Net::new(address.into(), length & 0x3f).ok()?.trunc())
 }
 
 /// RFC 3162 section 2.3: reserved, length, up to sixteen octets.
@@ -241,5 +241,6 @@ fn ipv6_prefix(value: &[u8]) -> Option<Ipv6Net> {
     if address.len() * 8 < usize::from(*length) {
         return None;
     }
-    Ipv6Net::new(octets.into(), *length).ok()
+    // Bits behind the prefix mean nothing.
+    Some(Ipv6Net::new(octets.into(), *length).ok()?.trunc())
 }

@@ -21,14 +21,14 @@ mod text;
 
 use std::sync::LazyLock;
 
-use hashbrown::HashMap;
-
 pub use encode::PairError;
 pub use file::DictionaryError;
 pub use kind::Kind;
 pub use text::TextError;
 
 use super::{Authenticator, SharedSecret};
+
+type HashMap<K, V> = hashbrown::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Vendor-Specific, in and outside of extended attributes.
 const VSA: u32 = 26;
