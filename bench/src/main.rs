@@ -4,6 +4,7 @@
 
 mod accounting;
 mod chart;
+mod coa;
 mod compare;
 mod contender;
 mod error;
@@ -41,6 +42,8 @@ enum Command {
     Run(RunArgs),
     /// Compare what rlm_rust takes of accounting with what stock `sql` takes, and with a server that stores nothing
     Accounting(AccountingArgs),
+    /// Compare orders to NAS with radclient, and see what dead NAS cost the living
+    Coa(CoaArgs),
     /// Put load on a server that serves the generated base, checking every answer
     Load(LoadArgs),
 }
@@ -135,6 +138,31 @@ struct AccountingArgs {
 }
 
 #[derive(clap::Args)]
+struct CoaArgs {
+    /// Some seconds in all: shows that the benchmark works, is held to no figure
+    #[arg(long)]
+    quick: bool,
+    /// The client program of the server
+    #[arg(long, default_value = "radclient")]
+    radclient: PathBuf,
+    /// Disconnects to one NAS [default: 20000; quick: 500]
+    #[arg(long)]
+    orders: Option<usize>,
+    /// NAS of a fleet, half of them dead [default: 1000; quick: 20]
+    #[arg(long)]
+    fleet: Option<usize>,
+    /// Times each is measured [default: 5; quick: 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Fail where a wanted figure is missed
+    #[arg(long)]
+    strict: bool,
+    /// Where coa.json goes
+    #[arg(long, default_value = "target/bench")]
+    out: PathBuf,
+}
+
+#[derive(clap::Args)]
 struct LoadArgs {
     /// Address and port of the server
     #[arg(long)]
@@ -178,6 +206,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => compare(&args),
         Command::Accounting(args) => compare_accounting(&args),
+        Command::Coa(args) => compare_orders(&args),
         Command::Load(args) => load(&args),
     };
     match done {
@@ -268,6 +297,34 @@ fn compare_accounting(args: &AccountingArgs) -> Result<ExitCode> {
     println!("results: {}", args.out.join("accounting.json").display());
     if report.faults() > 0 {
         eprintln!("bench: wrong answers, or something acknowledged that was not in the tables afterwards");
+        return Ok(ExitCode::FAILURE);
+    }
+    if args.strict && report.missed() {
+        eprintln!("bench: a wanted figure was missed");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn compare_orders(args: &CoaArgs) -> Result<ExitCode> {
+    let (orders, fleet, orders_each, rounds) = if args.quick {
+        (500, 20, 10, 1)
+    } else {
+        (20_000, 1_000, 50, 5)
+    };
+    let report = coa::run(&coa::Options {
+        radclient: args.radclient.clone(),
+        orders: args.orders.unwrap_or(orders),
+        rounds: args.rounds.unwrap_or(rounds),
+        fleet: args.fleet.unwrap_or(fleet),
+        orders_each,
+        held_to_figures: !args.quick,
+    })?;
+    report.save(&args.out)?;
+    println!("{report}");
+    println!("results: {}", args.out.join("coa.json").display());
+    if report.wrong() > 0 {
+        eprintln!("bench: {} orders did not end as they should", report.wrong());
         return Ok(ExitCode::FAILURE);
     }
     if args.strict && report.missed() {
