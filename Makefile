@@ -36,6 +36,10 @@ soak: ## Fifty rounds of starting and stopping under load, and the other long te
 chaos: ## Kill the server a hundred times under accounting load, on both databases
 	scripts/test chaos
 
+.PHONY: fuzz
+fuzz: ## Fuzz the RADIUS codec and the matching of answers, FUZZ seconds each; needs nightly and cargo-fuzz
+	scripts/fuzz $(FUZZ)
+
 .PHONY: valgrind
 valgrind: ## Packets through the module under valgrind
 	scripts/test valgrind
