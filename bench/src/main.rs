@@ -310,7 +310,7 @@ fn compare_orders(args: &CoaArgs) -> Result<ExitCode> {
     let (orders, fleet, orders_each, rounds) = if args.quick {
         (500, 20, 10, 1)
     } else {
-        (20_000, 1_000, 50, 5)
+        (20_000, 1_000, 300, 5)
     };
     let report = coa::run(&coa::Options {
         radclient: args.radclient.clone(),

@@ -78,6 +78,11 @@ struct File {
     coa_timeout: Option<f64>,
     coa_retries: Option<u32>,
     coa_give_up: Option<u64>,
+    coa_gateway: Option<String>,
+    coa_certificate: Option<PathBuf>,
+    coa_key: Option<PathBuf>,
+    coa_authorities: Option<PathBuf>,
+    dictionary: Option<PathBuf>,
     netbox: Option<netbox::Table>,
 }
 
@@ -125,6 +130,12 @@ pub(crate) struct CoaDefaults {
     pub(crate) give_up: Duration,
     /// For NAS that are in no row of the database.
     pub(crate) secret: Option<Secret<String>>,
+    /// URL of what takes orders by HTTP.
+    pub(crate) gateway: Option<String>,
+    /// Certificate, key and authorities for RADIUS over TLS.
+    pub(crate) radsec: Option<[PathBuf; 3]>,
+    /// None = the server's, where it is there.
+    pub(crate) dictionary: Option<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -269,12 +280,26 @@ impl Settings {
         let port = environment("RADIUS_COA_PORT", "no port", |text| {
             text.parse().ok().filter(|port| *port > 0)
         })?;
+        let radsec = match (file.coa_certificate, file.coa_key, file.coa_authorities) {
+            (Some(certificate), Some(key), Some(authorities)) => Some([certificate, key, authorities]),
+            (None, None, None) => None,
+            _ => {
+                return Err(bad(
+                    "coa_certificate",
+                    "RADIUS over TLS takes coa_certificate, coa_key and coa_authorities".to_owned(),
+                ));
+            }
+        };
+        let dictionary = environment("RADIUS_DICTIONARY_PATH", "no path", |text| Some(PathBuf::from(text)))?;
         let coa = CoaDefaults {
             port: port.or(file.coa_port),
             timeout: Duration::from_secs_f64(coa_timeout.or(file.coa_timeout).unwrap_or(1.0)),
             retries: coa_retries.or(file.coa_retries).unwrap_or(2),
             give_up: Duration::from_secs(file.coa_give_up.unwrap_or(3_600)),
             secret: environment("RADIUS_SECRET", "no secret", |text| Some(Secret::new(text.to_owned())))?,
+            gateway: file.coa_gateway,
+            radsec,
+            dictionary: dictionary.or(file.dictionary),
         };
         Ok(Self {
             coa,

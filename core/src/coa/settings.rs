@@ -55,9 +55,6 @@ pub enum SettingsError {
     RadSec(#[from] RadSecError),
 }
 
-/// How long a gateway may take where nothing says.
-const GATEWAY_TIMEOUT: Duration = Duration::from_secs(5);
-
 impl Settings {
     /// What the variables say; `get` gives their values. `RADIUS_SERVER_HOST`, `RADIUS_COA_PORT`, `RADIUS_SECRET`,
     /// `RADIUS_TIMEOUT` (seconds), `RADIUS_MAX_RETRIES`, `RADIUS_COA_USE_HTTP` or `RADIUS_USE_HTTP_API`,
@@ -110,11 +107,14 @@ impl Settings {
             self.retry.attempts = retries + 1;
         }
         if let Some(url) = first(&["RADIUS_COA_HTTP_URL", "RADIUS_HTTP_API_URL", "RADIUS_COA_API_URL"]) {
-            self.gateway = Some(GatewaySettings {
-                url,
-                key: text("RADIUS_HTTP_API_KEY").map(Secret::new),
-                timeout: timeout.unwrap_or(GATEWAY_TIMEOUT),
-            });
+            let gateway = self.gateway.get_or_insert_with(GatewaySettings::default);
+            gateway.url = url;
+        }
+        if let Some(gateway) = &mut self.gateway {
+            gateway.key = text("RADIUS_HTTP_API_KEY")
+                .map(Secret::new)
+                .or_else(|| gateway.key.take());
+            gateway.timeout = timeout.unwrap_or(gateway.timeout);
         }
         for name in ["RADIUS_COA_USE_HTTP", "RADIUS_USE_HTTP_API"] {
             if let Some(http) = truth(name, text(name))? {

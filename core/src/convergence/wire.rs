@@ -1,90 +1,19 @@
 //! Orders in the terms of the protocol: attribute names to numbers, texts to values.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
-use ipnet::Ipv6Net;
-
-use crate::coa::Order;
+use crate::coa::{InvalidOrder, Order};
 use crate::order::{LiveSession, OrderItem, OrderKind};
 use crate::policy::vendor::Coa;
 use crate::policy::vendor::coa::SessionKey;
-use crate::radius::AttributeType;
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Text,
-    Integer,
-    Ipv4,
-    Ipv6,
-    Prefix,
-    /// Text behind a tag (RFC 2868 section 3).
-    Tagged,
-}
-use Kind::{Integer, Ipv4, Ipv6, Prefix, Tagged, Text};
-
-/// Name, enterprise number (0 = none), number, what its values are. In the order of the names.
-const ATTRIBUTES: &[(&str, u32, u8, Kind)] = &[
-    ("Acct-Interim-Interval", 0, 85, Integer),
-    ("Acct-Multi-Session-Id", 0, 50, Text),
-    ("Acct-Session-Id", 0, 44, Text),
-    ("Alc-SLA-Prof-Str", 6527, 13, Text),
-    ("Alc-Subsc-Prof-Str", 6527, 12, Text),
-    ("Alc-Subscriber-QoS-Override", 6527, 126, Text),
-    ("Called-Station-Id", 0, 30, Text),
-    ("Calling-Station-Id", 0, 31, Text),
-    ("Cisco-AVPair", 9, 1, Text),
-    ("Cisco-Account-Info", 9, 250, Text),
-    ("Class", 0, 25, Text),
-    ("Delegated-IPv6-Prefix", 0, 123, Prefix),
-    ("ERX-CoS-Shaping-Pmt-Type", 4874, 108, Text),
-    ("ERX-Ingress-Policy-Name", 4874, 10, Text),
-    ("ERX-Qos-Profile-Name", 4874, 26, Text),
-    ("ERX-Service-Activate", 4874, 65, Tagged),
-    ("ERX-Service-Deactivate", 4874, 66, Text),
-    ("Filter-Id", 0, 11, Text),
-    ("Framed-IP-Address", 0, 8, Ipv4),
-    ("Framed-IPv6-Address", 0, 168, Ipv6),
-    ("Framed-IPv6-Pool", 0, 100, Text),
-    ("Framed-IPv6-Prefix", 0, 97, Prefix),
-    ("Framed-Pool", 0, 88, Text),
-    ("Framed-Route", 0, 22, Text),
-    ("H3C-Input-Average-Rate", 25506, 2, Integer),
-    ("H3C-Input-Peak-Rate", 25506, 1, Integer),
-    ("H3C-Output-Average-Rate", 25506, 5, Integer),
-    ("H3C-Output-Peak-Rate", 25506, 4, Integer),
-    ("Huawei-Down-QOS-Profile-Name", 2011, 182, Text),
-    ("Huawei-Input-Average-Rate", 2011, 2, Integer),
-    ("Huawei-Input-Peak-Rate", 2011, 3, Integer),
-    ("Huawei-Output-Average-Rate", 2011, 5, Integer),
-    ("Huawei-Output-Peak-Rate", 2011, 6, Integer),
-    ("Huawei-PortalURL", 2011, 27, Text),
-    ("Huawei-Qos-Profile-Name", 2011, 31, Text),
-    ("Idle-Timeout", 0, 28, Integer),
-    ("Mikrotik-Address-List", 14988, 19, Text),
-    ("Mikrotik-Rate-Limit", 14988, 8, Text),
-    ("NAS-IP-Address", 0, 4, Ipv4),
-    ("NAS-IPv6-Address", 0, 95, Ipv6),
-    ("NAS-Identifier", 0, 32, Text),
-    ("NAS-Port", 0, 5, Integer),
-    ("NAS-Port-Id", 0, 87, Text),
-    ("Reply-Message", 0, 18, Text),
-    ("Session-Timeout", 0, 27, Integer),
-    ("Termination-Action", 0, 29, Integer),
-    ("User-Name", 0, 1, Text),
-    ("WISPr-Bandwidth-Max-Down", 14122, 8, Integer),
-    ("WISPr-Bandwidth-Max-Up", 14122, 7, Integer),
-    ("WISPr-Redirection-URL", 14122, 4, Text),
-    ("ZTE-QOS-Profile-Up", 3902, 94, Text),
-    ("ZTE-QoS-Profile-Down", 3902, 82, Text),
-    ("ZTE-Rate-Ctrl-SCR-Down", 3902, 83, Integer),
-    ("ZTE-Rate-Ctrl-SCR-Up", 3902, 89, Integer),
-];
+use crate::radius::Dictionary;
+use crate::radius::dictionary::TextError;
 
 /// Why an order cannot be put into a packet.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    #[error("{0} is no attribute that is known here")]
-    Unknown(String),
+    #[error(transparent)]
+    Text(#[from] TextError),
+    #[error(transparent)]
+    Order(#[from] InvalidOrder),
     #[error("{attribute} cannot be {value:?}")]
     Value { attribute: String, value: String },
 }
@@ -94,6 +23,7 @@ pub enum WireError {
 /// # Errors
 /// An attribute is not known, or cannot have its value.
 pub(super) fn order<'a>(
+    dictionary: &Dictionary,
     kind: OrderKind,
     coa: &Coa,
     session: &LiveSession,
@@ -105,11 +35,11 @@ pub(super) fn order<'a>(
         OrderKind::Disconnect => Order::disconnect(),
     };
     for item in identification(coa, session) {
-        order = with(order, &item, now)?;
+        order = with(dictionary, order, &item, now)?;
     }
     if kind == OrderKind::Change {
         for item in items {
-            order = with(order, item, now)?;
+            order = with(dictionary, order, item, now)?;
         }
     }
     Ok(order)
@@ -175,43 +105,72 @@ impl SessionKey {
 /// A value that is an instant (Unix seconds) is sent as the time that is left.
 pub(super) const UNTIL: &str = "until ";
 
-fn with(order: Order, item: &OrderItem, now: i64) -> Result<Order, WireError> {
-    let found = ATTRIBUTES
-        .iter()
-        .find(|(name, ..)| name.eq_ignore_ascii_case(&item.attribute));
-    let Some(&(_, vendor, number, kind)) = found else {
-        return Err(WireError::Unknown(item.attribute.clone()));
+fn with(dictionary: &Dictionary, order: Order, item: &OrderItem, now: i64) -> Result<Order, WireError> {
+    let left = match item.value.strip_prefix(UNTIL) {
+        Some(instant) => {
+            let instant: i64 = instant.parse().map_err(|_| WireError::Value {
+                attribute: item.attribute.clone(),
+                value: item.value.clone(),
+            })?;
+            Some((instant - now).max(1).to_string())
+        }
+        None => None,
     };
-    let value = encode(kind, item, now).ok_or_else(|| WireError::Value {
-        attribute: item.attribute.clone(),
-        value: item.value.clone(),
-    })?;
-    Ok(match vendor {
-        0 => order.with(AttributeType(number), value),
-        vendor => order.with_vendor(vendor, number, value),
-    })
+    let value = left.as_deref().unwrap_or(&item.value);
+    let pair = dictionary.pair(&item.attribute, Some(item.tag).filter(|tag| *tag > 0), value)?;
+    Ok(order.with_pairs(dictionary, &[pair])?)
 }
 
-fn encode(kind: Kind, item: &OrderItem, now: i64) -> Option<Vec<u8>> {
-    let text = item.value.as_str();
-    Some(match kind {
-        Text => text.as_bytes().to_vec(),
-        Tagged => [&[item.tag], text.as_bytes()].concat(),
-        Integer => {
-            let number: u32 = match text.strip_prefix(UNTIL) {
-                Some(instant) => u32::try_from((instant.parse::<i64>().ok()? - now).max(1)).ok()?,
-                None => text.parse().ok()?,
-            };
-            number.to_be_bytes().to_vec()
-        }
-        Ipv4 => text.parse::<Ipv4Addr>().ok()?.octets().to_vec(),
-        Ipv6 => text.parse::<Ipv6Addr>().ok()?.octets().to_vec(),
-        // RFC 3162 section 2.3: reserved, length, and as much of the prefix as has bits.
-        Prefix => {
-            let prefix: Ipv6Net = text.parse().ok()?;
-            let bytes = usize::from(prefix.prefix_len().div_ceil(8));
-            let network = prefix.network().octets();
-            [&[0, prefix.prefix_len()], network.get(..bytes)?].concat()
-        }
-    })
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use super::*;
+
+    fn shown(items: &[OrderItem]) -> Result<Vec<String>, WireError> {
+        let dictionary = Dictionary::builtin();
+        let add = |order: Order, item: &OrderItem| with(dictionary, order, item, 1_000);
+        let order = items.iter().try_fold(Order::change(), add)?;
+        let pairs = order.pairs(dictionary);
+        Ok(pairs.iter().map(|pair| dictionary.print(pair).to_string()).collect())
+    }
+
+    #[test]
+    fn items_become_attributes() {
+        let tagged = OrderItem {
+            tag: 2,
+            ..OrderItem::new("ERX-Service-Activate", "gold")
+        };
+        let items = [
+            OrderItem::new("session-timeout", "until 1060"),
+            OrderItem::new("Idle-Timeout", "until 900"),
+            OrderItem::new("Service-Type", "Framed-User"),
+            OrderItem::new("Reply-Message", "\"quoted\" and \\"),
+            OrderItem::new("Delegated-IPv6-Prefix", "2001:db8::/56"),
+            OrderItem::new("Class", "isp:1"),
+            OrderItem::new("ERX-Service-Activate", "silver"),
+            tagged,
+        ];
+        let expected = [
+            "Session-Timeout = 60",
+            "Idle-Timeout = 1",
+            "Service-Type = Framed-User",
+            "Reply-Message = \"\\\"quoted\\\" and \\\\\"",
+            "Delegated-IPv6-Prefix = 2001:db8::/56",
+            "Class = 0x6973703a31",
+            "ERX-Service-Activate = \"silver\"",
+            "ERX-Service-Activate:2 = \"gold\"",
+        ];
+        assert_eq!(shown(&items).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_told() {
+        let error = |attribute, value| shown(&[OrderItem::new(attribute, value)]).unwrap_err().to_string();
+        assert!(error("Session-Timeot", "60").contains("is it Session-Timeout?"));
+        assert!(error("Session-Timeout", "soon").contains("takes a number"));
+        assert!(error("Session-Timeout", "until noon").contains("until noon"));
+        assert!(error("Tunnel-Password", "secret-word").contains("hidden"));
+        assert!(error("Filter-Id", "").contains("empty"));
+    }
 }

@@ -17,7 +17,7 @@ use crate::nas::CoaTransport;
 use crate::order::{Cause, OrderKind, OrderState};
 use crate::policy::vendor::Coa;
 use crate::policy::vendor::coa::Request;
-use crate::radius::SharedSecret;
+use crate::radius::{Dictionary, SharedSecret};
 use crate::secret::{KeyRing, Secret};
 use crate::snapshot::{Catalog, Snapshot};
 use crate::store::{ClaimedOrder, OrderClaim, OrderOutcome, Store, StoreError};
@@ -57,6 +57,10 @@ pub struct WorkerConfig {
     pub secret: Option<Secret<String>>,
     /// With the ways there are to NAS besides UDP.
     pub client: Client,
+    /// How those NAS are told whose row says UDP, or nothing.
+    pub via: Via,
+    /// What attributes are.
+    pub dictionary: Arc<Dictionary>,
 }
 
 impl WorkerConfig {
@@ -75,6 +79,8 @@ impl WorkerConfig {
             retry: Retry::default(),
             secret: None,
             client: Client::new(),
+            via: Via::Udp,
+            dictionary: Arc::new(Dictionary::builtin().clone()),
         }
     }
 }
@@ -285,7 +291,7 @@ impl Worker {
         };
         let transport = settings.map_or(CoaTransport::Udp, |settings| settings.coa_transport);
         let via = match transport {
-            CoaTransport::Udp => Via::Udp,
+            CoaTransport::Udp => self.config.via,
             CoaTransport::Radclient => Via::Radclient,
             CoaTransport::Http => Via::Http,
             CoaTransport::Radsec => Via::RadSec,
@@ -394,15 +400,24 @@ enum Unsent {
 }
 
 /// One request and its answer.
-async fn ask(kind: OrderKind, order: &ClaimedOrder, target: &Destination, client: &Client) -> Result<Report, Unsent> {
+async fn ask(
+    kind: OrderKind,
+    order: &ClaimedOrder,
+    target: &Destination,
+    config: &WorkerConfig,
+) -> Result<Report, Unsent> {
     let items = order.set.iter().chain(&order.unset);
-    let packet = wire::order(kind, &target.coa, &order.session, items, unix_now())
+    let packet = wire::order(&config.dictionary, kind, &target.coa, &order.session, items, unix_now())
         .map_err(|why| Unsent::Packet(why.to_string()))?;
-    client.deliver(&target.to, &packet).await.map_err(|why| match why {
-        CoaError::Order(why) => Unsent::Packet(why.to_string()),
-        why if why.is_temporary() => Unsent::Later(why.to_string()),
-        why => Unsent::Never(why.to_string()),
-    })
+    config
+        .client
+        .deliver(&target.to, &packet)
+        .await
+        .map_err(|why| match why {
+            CoaError::Order(why) => Unsent::Packet(why.to_string()),
+            why if why.is_temporary() => Unsent::Later(why.to_string()),
+            why => Unsent::Never(why.to_string()),
+        })
 }
 
 /// Tell the NAS; where a change cannot be made, end the session instead.
@@ -411,7 +426,7 @@ async fn tell(order: &ClaimedOrder, target: &Destination, config: &WorkerConfig)
         Request::Disconnect if order.cause != Cause::Manual => OrderKind::Disconnect,
         _ => order.kind,
     };
-    let asked = ask(kind, order, target, &config.client).await;
+    let asked = ask(kind, order, target, config).await;
     // Who orders a change by hand asked for nothing else.
     let or_end = kind == OrderKind::Change && order.cause != Cause::Manual;
     let (why, cause) = match &asked {
@@ -425,7 +440,7 @@ async fn tell(order: &ClaimedOrder, target: &Destination, config: &WorkerConfig)
         Err(Unsent::Packet(why) | Unsent::Never(why)) => return failed(order.id, why.clone()),
         Err(Unsent::Later(why)) => return again(order, config, why.clone()),
     };
-    let mut outcome = match ask(OrderKind::Disconnect, order, target, &config.client).await {
+    let mut outcome = match ask(OrderKind::Disconnect, order, target, config).await {
         Ok(second) => judge(OrderKind::Disconnect, order, &second, config),
         Err(Unsent::Packet(why) | Unsent::Never(why)) => failed(order.id, why),
         Err(Unsent::Later(why)) => again(order, config, why),

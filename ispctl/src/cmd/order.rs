@@ -241,7 +241,7 @@ async fn follow(context: &Context, store: &Store, orders: &[i64], how: &How) -> 
     let working = if how.direct {
         let snapshot = nas_only(store, Arc::new(context.vendors()?)).await?;
         let keys = context.keys()?.map(Arc::new);
-        let worker = Worker::new(store.clone(), snapshot, keys, serve::worker(context)).only(orders.to_vec());
+        let worker = Worker::new(store.clone(), snapshot, keys, serve::worker(context)?).only(orders.to_vec());
         Some(tokio::spawn(worker.run(Arc::new(Notify::new()), stopped)))
     } else {
         None

@@ -28,6 +28,17 @@ pub struct GatewaySettings {
     pub timeout: Duration,
 }
 
+/// Five seconds, and neither URL nor key.
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            key: None,
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
 /// What a gateway cannot be made of.
 #[derive(Debug, thiserror::Error)]
 #[error("the gateway for orders: {0}")]

@@ -5,6 +5,9 @@ use std::fmt;
 use super::decode::MAY_BE_EMPTY;
 use super::{Dictionary, Encryption, Entry, Kind, Pair, Path};
 
+/// No attribute has a longer name, by far.
+const LONGEST_NAME: usize = 64;
+
 /// Why a text is no pair.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -61,29 +64,32 @@ impl Dictionary {
             }
             None => (left, None),
         };
+        let entry = self.named(name, tag)?;
+        made(entry, tag, right, value(entry, right))
+    }
+
+    /// A pair of its parts; the value without quotes, and with nothing escaped.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn pair(&self, name: &str, tag: Option<u8>, value: &str) -> Result<Pair, TextError> {
+        let entry = self.named(name, tag)?;
+        let octets = match entry.kind {
+            Kind::Octets => hexadecimal(value).or_else(|| Some(value.as_bytes().to_vec())),
+            kind => parsed(entry, kind, value),
+        };
+        made(entry, tag, value, octets)
+    }
+
+    fn named(&self, name: &str, tag: Option<u8>) -> Result<&Entry, TextError> {
         let entry = self.get(name).ok_or_else(|| TextError::Unknown {
             name: name.to_owned(),
             near: self.near(name),
         })?;
-        if tag.is_some() && !entry.tagged {
-            return Err(TextError::Tag(entry.name.clone()));
+        match tag {
+            Some(tag) if !entry.tagged || tag > 0x1f => Err(TextError::Tag(entry.name.clone())),
+            _ => Ok(entry),
         }
-        let value = value(entry, right).ok_or_else(|| TextError::Value {
-            attribute: entry.name.clone(),
-            takes: entry.kind.noun(),
-            // It may be a password.
-            value: if entry.encryption == Encryption::None {
-                right.to_owned()
-            } else {
-                "…".to_owned()
-            },
-        })?;
-        Ok(Pair {
-            path: entry.path.clone(),
-            tag,
-            value,
-            raw: false,
-        })
     }
 
     /// The pair as [`Self::parse`] reads it.
@@ -93,6 +99,10 @@ impl Dictionary {
     }
 
     fn near(&self, name: &str) -> Option<String> {
+        // Whoever gives a whole text for a name has not misspelt one.
+        if name.len() > LONGEST_NAME {
+            return None;
+        }
         let name = name.to_ascii_lowercase();
         let distance = |known: &str| strsim::damerau_levenshtein(&name, &known.to_ascii_lowercase());
         let nearest = self
@@ -154,6 +164,26 @@ impl fmt::Display for Printed<'_> {
             _ => f.write_str(&plain(entry, &self.pair.value)),
         }
     }
+}
+
+fn made(entry: &Entry, tag: Option<u8>, text: &str, value: Option<Vec<u8>>) -> Result<Pair, TextError> {
+    let value = value.ok_or_else(|| TextError::Value {
+        attribute: entry.name.clone(),
+        takes: entry.kind.noun(),
+        // It may be a password.
+        value: if entry.encryption == Encryption::None {
+            text
+        } else {
+            "…"
+        }
+        .to_owned(),
+    })?;
+    Ok(Pair {
+        path: entry.path.clone(),
+        tag,
+        value,
+        raw: false,
+    })
 }
 
 /// `Attr-26.9.1`.

@@ -2,13 +2,17 @@
 
 mod netbox;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isp_core::coa::Retry;
+use isp_core::coa::{self, GatewaySettings, RadSecSettings, Retry};
 use isp_core::convergence::{Convergence, ConvergenceConfig, WorkerConfig};
+use isp_core::radius::Dictionary;
+use isp_core::secret::Secret;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::config::CoaDefaults;
 use crate::context::Context;
 use crate::error::{Error, Result};
 
@@ -40,15 +44,18 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
 
 fn config(context: &Context) -> Result<ConvergenceConfig> {
     Ok(ConvergenceConfig {
-        worker: worker(context),
+        worker: worker(context)?,
         vendors: Arc::new(context.vendors()?),
         keys: context.keys()?.map(Arc::new),
         poll: POLL,
     })
 }
 
+/// Where the server's dictionaries are.
+const DICTIONARY: &str = "/usr/share/freeradius/dictionary";
+
 /// How this process tells NAS.
-pub(super) fn worker(context: &Context) -> WorkerConfig {
+pub(super) fn worker(context: &Context) -> Result<WorkerConfig> {
     let coa = &context.settings.coa;
     let mut worker = WorkerConfig::new(uuid::Uuid::now_v7().to_string());
     worker.port = coa.port;
@@ -59,5 +66,52 @@ pub(super) fn worker(context: &Context) -> WorkerConfig {
         first_wait: coa.timeout,
         longest_wait: coa.timeout.max(Retry::default().longest_wait),
     };
-    worker
+    let settings = ways(coa)?;
+    worker.via = settings.via;
+    worker.client = settings.client().map_err(|error| Error::Refused(error.to_string()))?;
+    if let Some(dictionary) = dictionary(coa)? {
+        worker.dictionary = Arc::new(dictionary);
+    }
+    Ok(worker)
+}
+
+/// Ways to NAS besides UDP; the environment goes before the file.
+fn ways(coa: &CoaDefaults) -> Result<coa::Settings> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|source| Error::File {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    let mut settings = coa::Settings::default();
+    if let Some(url) = &coa.gateway {
+        settings.gateway = Some(GatewaySettings {
+            url: url.clone(),
+            ..GatewaySettings::default()
+        });
+    }
+    if let Some([certificate, key, authorities]) = &coa.radsec {
+        settings.radsec = Some(RadSecSettings {
+            certificate: read(certificate)?,
+            key: Secret::new(read(key)?),
+            authorities: read(authorities)?,
+        });
+    }
+    let environment = |name: &str| std::env::var(name).ok();
+    settings
+        .read(&environment)
+        .map_err(|error| Error::Refused(error.to_string()))?;
+    Ok(settings)
+}
+
+fn dictionary(coa: &CoaDefaults) -> Result<Option<Dictionary>> {
+    let path = match &coa.dictionary {
+        Some(path) => path,
+        None if Path::new(DICTIONARY).exists() => Path::new(DICTIONARY),
+        None => return Ok(None),
+    };
+    // A directory is that of the file.
+    let path = if path.is_dir() { &path.join("dictionary") } else { path };
+    let dictionary = Dictionary::load(path).map_err(|error| Error::Refused(error.to_string()))?;
+    Ok(Some(dictionary))
 }
