@@ -64,6 +64,9 @@ impl Lane {
             .resting
             .pop_front_if(|(since, _)| now.saturating_duration_since(*since) >= REST);
         if let Some((_, identifier)) = rested {
+            if let Some(slot) = self.slots.get_mut(usize::from(identifier)) {
+                *slot = Slot::EMPTY;
+            }
             return Some(identifier);
         }
         if self.slots.len() >= TURNS
@@ -104,7 +107,8 @@ impl Lane {
             return;
         };
         slot.waiting = None;
-        if slot.answered {
+        // Nothing was sent where nothing is expected.
+        if slot.answered || slot.expected.is_none() {
             self.free.push_back(identifier);
         } else {
             self.resting.push_back((now, identifier));
@@ -143,5 +147,79 @@ impl Lane {
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         let rested = |(since, _): &(Instant, u8)| now.saturating_duration_since(*since) >= REST;
         self.free.len() + self.resting.len() == self.slots.len() && self.resting.iter().all(rested)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use super::*;
+    use crate::coa::{Exchange, Order, Retry};
+    use crate::radius::{AttributeType, Code, Packet, PacketWriter, SharedSecret};
+
+    fn secret() -> SharedSecret {
+        SharedSecret::new(b"testing123").unwrap()
+    }
+
+    /// A request under the identifier, and the answer to it.
+    fn exchange(identifier: u8) -> (Expected, Vec<u8>) {
+        let order = Order::disconnect().with(AttributeType::USER_NAME, "alice");
+        let nas = "192.0.2.1:3799".parse().unwrap();
+        let secret = secret();
+        let mut exchange = Exchange::new(nas, &secret, &order, Retry::default(), identifier, 7).unwrap();
+        let packet = exchange.transmit(Instant::now(), 0).unwrap().to_vec();
+        let request = Packet::decode(&packet).unwrap().verify_request(&secret).unwrap();
+        let mut answer = Vec::new();
+        PacketWriter::reply(Code::DISCONNECT_ACK, &request, &secret, &mut answer).finish();
+        (exchange.expected().clone(), answer)
+    }
+
+    #[test]
+    fn an_identifier_without_an_answer_rests() {
+        let mut lane = Lane::default();
+        let start = Instant::now();
+        for expected in 0..=255 {
+            assert_eq!(lane.take(start), Some(expected));
+        }
+        assert_eq!(lane.take(start), None);
+        let (expected, answer) = exchange(9);
+        let told = lane.expect(expected);
+        drop(told);
+        lane.give_back(9, start);
+        assert_eq!(lane.receive(&answer), Arrival::Late);
+        assert_eq!(lane.take(start + REST / 2), None);
+        assert_eq!(lane.take(start + REST), Some(9));
+        assert_eq!(lane.receive(&answer), Arrival::Unexpected, "it is forgotten by now");
+    }
+
+    #[test]
+    fn answered_identifiers_are_used_in_turn() {
+        let mut lane = Lane::default();
+        let now = Instant::now();
+        let mut used = Vec::new();
+        for _ in 0..200 {
+            let identifier = lane.take(now).unwrap();
+            let (expected, answer) = exchange(identifier);
+            let mut told = lane.expect(expected);
+            assert_eq!(lane.receive(&answer), Arrival::Answer);
+            assert_eq!(told.try_recv(), Ok(Outcome::Ack));
+            lane.give_back(identifier, now);
+            assert_eq!(lane.receive(&answer), Arrival::Duplicate);
+            used.push(usize::from(identifier));
+        }
+        assert_eq!(used, (0..200).map(|turn| turn % TURNS).collect::<Vec<_>>());
+        assert!(lane.is_idle(now));
+    }
+
+    #[test]
+    fn an_order_that_was_not_sent_keeps_no_identifier() {
+        let mut lane = Lane::default();
+        let now = Instant::now();
+        for _ in 0..10_000 {
+            let identifier = lane.take(now).unwrap();
+            lane.give_back(identifier, now);
+        }
+        assert!(lane.is_idle(now));
     }
 }
