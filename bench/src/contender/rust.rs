@@ -128,6 +128,10 @@ impl Rust {
 		accounting {{
 			journal = {journal}
 		}}
+		# Every contender gives the same reply.
+		sessions {{
+			class = no
+		}}
 	}}
 "#,
                 key_file = self.key_file.display(),
