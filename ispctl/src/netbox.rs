@@ -15,52 +15,91 @@ use crate::error::{Error, Result};
 /// Name of the service in the database, and of the table in the configuration file.
 pub(crate) const SERVICE: &str = "netbox";
 
-/// What may be set, in the file's table `[netbox]` and by each tenant. What is not set is another's to say.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What may be set: in the file's table `[netbox]`, and by each tenant (`ispctl netbox set`). What is not set is another's
+/// to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Table {
+    /// https://netbox.example.net, with the path it is served under
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub(crate) url: Option<String>,
-    /// Of the file alone; a tenant's is sealed and beside this.
+    // Of the file alone; a tenant's is sealed and beside this.
     #[serde(skip_serializing, default)]
+    #[arg(skip)]
     pub(crate) token: Option<Token>,
+    /// Whether the server's certificate must hold
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "true|false")]
     pub(crate) verify_tls: Option<bool>,
+    /// Authorities trusted besides the system's, PEM
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// For one request
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long = "timeout", value_name = "SECONDS")]
     pub(crate) timeout_seconds: Option<u64>,
+    /// Times a request that is safe to repeat is repeated
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "N")]
     pub(crate) max_retries: Option<u32>,
-    /// NetBox's id of the tenant.
+    /// NetBox's id of the tenant
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long = "netbox-tenant", id = "netbox_tenant", value_name = "ID")]
     pub(crate) tenant: Option<u64>,
+    /// Slug of the role of prefixes that addresses are taken from
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "SLUG")]
     pub(crate) role: Option<String>,
+    /// Slug of the role of prefixes that are cut into delegated ones
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "SLUG")]
     pub(crate) prefix_role: Option<String>,
+    /// Of delegated prefixes, where plan and subscriber say nothing
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "LENGTH")]
     pub(crate) prefix_length: Option<u8>,
+    /// Slugs of the tags on what is taken, with commas between
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "SLUGS", value_delimiter = ',')]
     pub(crate) tags: Option<Vec<String>>,
-    /// Empty: none.
+    /// Custom field that is unique and says what was taken for whom; empty for none
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) key_field: Option<String>,
+    /// Whether to look for rows without a key before anything is taken
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "true|false")]
     pub(crate) look_first: Option<bool>,
+    /// What becomes of what is given back: deprecate or delete
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_parser = release)]
     pub(crate) release: Option<Release>,
+    /// Days before what was given back is deleted
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "DAYS")]
     pub(crate) quarantine_days: Option<u32>,
-    /// What every subscriber is to have.
+    /// What every subscriber is to have: ipv4, ipv6, ipv6_prefix, with commas between
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_delimiter = ',')]
     pub(crate) kinds: Option<Vec<Kind>>,
-    /// How often "ispctl serve" reconciles; 0 is never.
+    /// How often "ispctl serve" reconciles; 0 is never
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "SECONDS")]
     pub(crate) reconcile_seconds: Option<u64>,
-    /// Whether it repairs what it finds.
+    /// Whether "ispctl serve" repairs what it finds
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "true|false")]
     pub(crate) reconcile_repair: Option<bool>,
+}
+
+fn release(word: &str) -> std::result::Result<Release, String> {
+    match word {
+        "deprecate" => Ok(Release::Deprecate),
+        "delete" => Ok(Release::Delete),
+        _ => Err("expected deprecate or delete".to_owned()),
+    }
 }
 
 /// A token as the file has it.
@@ -158,9 +197,9 @@ impl Table {
         (seconds > 0).then(|| Duration::from_secs(seconds))
     }
 
-    /// Whether enough is set to speak to a NetBox.
-    pub(crate) const fn is_set_up(&self) -> bool {
-        self.url.is_some() && self.token.is_some() && self.tenant.is_some()
+    /// Whether enough is set to speak to a NetBox; `sealed`: the tenant has a token of its own.
+    pub(crate) const fn is_set_up(&self, sealed: bool) -> bool {
+        self.url.is_some() && (sealed || self.token.is_some()) && self.tenant.is_some()
     }
 
     pub(crate) fn rules(&self) -> Result<Rules> {

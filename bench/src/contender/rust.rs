@@ -128,7 +128,8 @@ impl Rust {
 		accounting {{
 			journal = {journal}
 		}}
-		# Every contender gives the same reply.
+		# On by default: more than the four attributes that every contender is held to. Naming the decision is measured,
+		# adding it to the reply is not.
 		sessions {{
 			class = no
 		}}

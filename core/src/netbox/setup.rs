@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::allocate::{Allocator, Object, collection};
-use super::client::{NetboxError, Query, Result};
+use super::client::{Client, NetboxError, Query, Result};
 use super::model::{IpAddress, Prefix, Reference};
 use super::pool;
 use super::settings::Rules;
@@ -90,6 +90,18 @@ fn fields(rules: &Rules) -> Vec<(&str, bool)> {
     ];
     fields.extend(rules.key_field.as_deref().map(|field| (field, true)));
     fields
+}
+
+impl Client {
+    /// Make a tenant in NetBox; its id belongs into the settings.
+    ///
+    /// # Errors
+    /// There is one of that name, or NetBox does not answer or does not allow it.
+    pub async fn make_tenant(&self, name: &str, slug: &str) -> Result<u64> {
+        let body = json!({ "name": name, "slug": slug });
+        let tenant: Reference = self.create("make the tenant", "tenancy/tenants/", &body).await?;
+        Ok(tenant.id)
+    }
 }
 
 impl Allocator {
@@ -253,16 +265,6 @@ impl Allocator {
             }
         }
         Ok(made)
-    }
-
-    /// Make a tenant in NetBox; its id belongs into the settings.
-    ///
-    /// # Errors
-    /// There is one of that name, or NetBox does not answer or does not allow it.
-    pub async fn make_tenant(&self, name: &str, slug: &str) -> Result<u64> {
-        let body = json!({ "name": name, "slug": slug });
-        let tenant: Reference = self.client.create("make the tenant", "tenancy/tenants/", &body).await?;
-        Ok(tenant.id)
     }
 
     /// Make a prefix that addresses of `kind` are taken from.

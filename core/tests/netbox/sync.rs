@@ -408,6 +408,9 @@ async fn every_kind_of_drift_is_found_and_repaired(bench: &Bench) {
     assert_eq!(bench.get(&ids[3]).await.static_ipv4, Some([10, a, b, 41].into()));
     assert!(bench.get(&ids[6]).await.static_ipv4.is_some());
     assert!(bench.get(&fresh).await.static_ipv4.is_some());
+    // Who is gone keeps no reservation: NetBox may give the address to the next.
+    assert_eq!(bench.store.assignments("t1", &[&ids[1]]).await.unwrap(), []);
+    assert_eq!(bench.get(&ids[1]).await.static_ipv4, None);
 
     // What is left is for a person.
     let rest = bench.sync().reconcile(&[Kind::Ipv4], true).await.unwrap();

@@ -246,19 +246,16 @@ async fn two_workers_share_the_orders(db: &Database) {
     sessions(db, MANY).await;
     let orders: Vec<NewOrder> = (1..=i64::from(MANY)).map(|session| order(session, "a")).collect();
     db.store.place_orders(&orders).await.unwrap();
-    let work = async |owner: &'static str, store: Store| {
+    let claim = async |owner: &'static str, store: &Store| {
+        let claim = OrderClaim {
+            limit: 64,
+            ..all(owner)
+        };
+        store.claim_orders(&claim).await.unwrap()
+    };
+    let work = async |owner: &'static str, store: Store, mut claimed: Vec<ClaimedOrder>| {
         let mut done = Vec::new();
-        loop {
-            let claimed = store
-                .claim_orders(&OrderClaim {
-                    limit: 64,
-                    ..all(owner)
-                })
-                .await
-                .unwrap();
-            if claimed.is_empty() {
-                return done;
-            }
+        while !claimed.is_empty() {
             let outcomes: Vec<OrderOutcome> = claimed
                 .iter()
                 .map(|order| outcome(order.id, OrderState::Done))
@@ -266,13 +263,18 @@ async fn two_workers_share_the_orders(db: &Database) {
             let written = store.finish_orders(owner, &outcomes).await.unwrap();
             assert_eq!(written.len(), claimed.len());
             done.extend(claimed.iter().map(|order| order.session.session_id));
+            claimed = claim(owner, &store).await;
         }
+        done
     };
     let other = Store::connect(&db.url, 2, false).await.unwrap();
-    let (one, two) = tokio::join!(work("one", db.store.clone()), work("two", other.clone()));
+    // Neither is done before the other has begun.
+    let (first, second) = tokio::join!(claim("one", &db.store), claim("two", &other));
+    let (one, two) = tokio::join!(work("one", db.store.clone(), first), work("two", other.clone(), second));
     other.close().await;
     let sessions: HashSet<i64> = one.iter().chain(&two).copied().collect();
     assert_eq!((sessions.len(), one.len() + two.len()), (MANY as usize, MANY as usize));
+    assert!(!one.is_empty() && !two.is_empty(), "{} and {}", one.len(), two.len());
     let twice = db
         .query("SELECT 'x' FROM coa_orders WHERE attempts <> 1 OR state <> 'done'")
         .await;

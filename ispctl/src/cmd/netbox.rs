@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ipnet::IpNet;
-use isp_core::netbox::{Kind, Release, Released, Report, Sync};
+use isp_core::netbox::{Kind, Released, Report, Sync};
 use isp_core::store::{Store, TenantService};
 use isp_core::tenant::Tenant;
 use serde::Serialize;
@@ -52,58 +52,11 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SetArgs {
-    /// https://netbox.example.net
-    #[arg(long)]
-    url: Option<String>,
+    #[command(flatten)]
+    named: Table,
     /// Read the token from a file's first line; - is standard input. It is stored sealed
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// NetBox's id of the tenant
-    #[arg(long, value_name = "ID")]
-    netbox_tenant: Option<u64>,
-    /// Whether the server's certificate must hold
-    #[arg(long)]
-    verify_tls: Option<bool>,
-    /// Authorities trusted besides the system's, PEM
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<u64>,
-    #[arg(long, value_name = "N")]
-    max_retries: Option<u32>,
-    /// Slug of the role of prefixes that addresses are taken from
-    #[arg(long, value_name = "SLUG")]
-    role: Option<String>,
-    /// Slug of the role of prefixes that are cut into delegated ones
-    #[arg(long, value_name = "SLUG")]
-    prefix_role: Option<String>,
-    /// Of delegated prefixes, where plan and subscriber say nothing
-    #[arg(long, value_name = "LENGTH")]
-    prefix_length: Option<u8>,
-    /// Slugs of the tags on what is taken, with commas between
-    #[arg(long, value_name = "SLUGS", value_delimiter = ',')]
-    tags: Option<Vec<String>>,
-    /// Custom field that is unique and says what was taken for whom; empty for none
-    #[arg(long, value_name = "NAME")]
-    key_field: Option<String>,
-    /// Whether to look for rows without a key before anything is taken
-    #[arg(long)]
-    look_first: Option<bool>,
-    /// What becomes of what is given back: deprecate or delete
-    #[arg(long, value_parser = release)]
-    release: Option<Release>,
-    /// Days before what was given back is deleted
-    #[arg(long, value_name = "DAYS")]
-    quarantine_days: Option<u32>,
-    /// What every subscriber is to have: ipv4, ipv6, ipv6_prefix, with commas between
-    #[arg(long, value_delimiter = ',')]
-    kinds: Option<Vec<Kind>>,
-    /// How often "ispctl serve" reconciles; 0 is never
-    #[arg(long, value_name = "SECONDS")]
-    reconcile_seconds: Option<u64>,
-    /// Whether "ispctl serve" repairs what it finds
-    #[arg(long, value_name = "true|false")]
-    reconcile_repair: Option<bool>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -142,14 +95,6 @@ pub(crate) struct SyncArgs {
     /// Slug of a further tag on what is taken, such as ftth
     #[arg(long, value_name = "SLUG")]
     connection_type: Option<String>,
-}
-
-fn release(word: &str) -> std::result::Result<Release, String> {
-    match word {
-        "deprecate" => Ok(Release::Deprecate),
-        "delete" => Ok(Release::Delete),
-        _ => Err("expected deprecate or delete".to_owned()),
-    }
 }
 
 /// The settings as they may be shown.
@@ -251,83 +196,40 @@ async fn show(context: &Context, store: &Store, tenant: &Tenant) -> Result<()> {
 
 async fn set(context: &Context, store: &Store, tenant: &Tenant, args: SetArgs) -> Result<()> {
     let (own, mut secret) = netbox::own(store, tenant).await?;
-    let SetArgs {
-        url,
-        token_file,
-        netbox_tenant,
-        verify_tls,
-        ca_file,
-        timeout,
-        max_retries,
-        role,
-        prefix_role,
-        prefix_length,
-        tags,
-        key_field,
-        look_first,
-        release,
-        quarantine_days,
-        kinds,
-        reconcile_seconds,
-        reconcile_repair,
-    } = args;
-    let named = Table {
-        url,
-        token: None,
-        verify_tls,
-        ca_file,
-        timeout_seconds: timeout,
-        max_retries,
-        tenant: netbox_tenant,
-        role,
-        prefix_role,
-        prefix_length,
-        tags,
-        key_field,
-        look_first,
-        release,
-        quarantine_days,
-        kinds,
-        reconcile_seconds,
-        reconcile_repair,
-    };
-    if let Some(path) = token_file {
+    if let Some(path) = args.token_file {
         let token = Source::file(&path).read(NETBOX_TOKEN)?;
         let sealed = context
             .required_keys()?
             .seal(&netbox::token_context(tenant), token.expose().trim().as_bytes())?;
         secret = Some(sealed);
     }
-    let table = named.over(own);
+    let table = args.named.over(own);
     if table.verify_tls == Some(false) {
         output::warning("the certificate is not verified: whoever is on the path to NetBox can read the token");
     }
-    let settings = serde_json::to_string(&table).unwrap_or_default();
+    write(context, store, tenant, &table, secret).await
+}
+
+async fn write(context: &Context, store: &Store, tenant: &Tenant, table: &Table, secret: Option<String>) -> Result<()> {
+    // Texts, numbers and lists of them: nothing in it can fail.
+    let settings = serde_json::to_string(table).unwrap_or_default();
     let by = context.operator().map(str::to_owned);
-    store
-        .service_set(&tenant.id, SERVICE, &TenantService { settings, secret }, &by)
-        .await?;
-    Ok(())
+    let service = TenantService { settings, secret };
+    Ok(store.service_set(&tenant.id, SERVICE, &service, &by).await?)
 }
 
 async fn bootstrap(context: &Context, store: &Store, tenant: &Tenant, args: &BootstrapArgs) -> Result<()> {
     if let Some(name) = &args.make_tenant {
         let (mut own, secret) = netbox::own(store, tenant).await?;
-        let mut table = netbox::settings(context, store, tenant).await?;
+        let table = netbox::settings(context, store, tenant).await?;
         if table.tenant.is_some() {
             return Err(Error::Conflict(
                 "NetBox's id of the tenant is set already: leave out --make-tenant".to_owned(),
             ));
         }
-        table.tenant = Some(0);
-        let allocator = isp_core::netbox::Allocator::new(table.client()?, table.rules()?);
-        let id = allocator.make_tenant(name, &slug(name)).await?;
+        let id = table.client()?.make_tenant(name, &slug(name)).await?;
         own.tenant = Some(id);
-        let settings = serde_json::to_string(&own).unwrap_or_default();
-        let by = context.operator().map(str::to_owned);
-        store
-            .service_set(&tenant.id, SERVICE, &TenantService { settings, secret }, &by)
-            .await?;
+        write(context, store, tenant, &own, secret).await?;
         context
             .output
             .done(&format!("made the tenant {name:?} in NetBox, id {id}"));

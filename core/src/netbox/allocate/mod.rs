@@ -114,12 +114,6 @@ impl Allocator {
         self.pools.lock().insert((site.cloned(), kind), pools.into());
     }
 
-    /// Whether prefixes of a place are known.
-    #[must_use]
-    pub fn knows(&self, site: Option<&Site>, kind: Kind) -> bool {
-        self.pools.lock().contains_key(&(site.cloned(), kind))
-    }
-
     /// Those that are known of a place, empty where none are.
     #[must_use]
     pub fn known(&self, site: Option<&Site>, kind: Kind) -> Vec<Pool> {

@@ -3,6 +3,7 @@
 //! NetBox chooses; the database remembers what it chose, in the rows that the next login reads. Between the two anything
 //! may fail: what was taken in NetBox and not written down is found again by its key.
 
+mod drift;
 mod reconcile;
 
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::collections::HashMap;
 use ipnet::IpNet;
 use serde::Serialize;
 
-pub use reconcile::{Drift, DriftKind, Report};
+pub use drift::{Drift, DriftKind, Report};
 
 use super::allocate::{Allocation, AllocationError, Allocator, Released, Wanted};
 use super::client::NetboxError;
@@ -132,7 +133,7 @@ impl<'a> Sync<'a> {
             return Err(SyncError::Gone(subscriber_id.to_owned()));
         }
         let needs: Vec<Need<'_>> = kinds.iter().map(|kind| need(&subscriber, *kind)).collect();
-        self.meet(&needs).await.into_iter().collect()
+        self.meet(&needs).await?.into_iter().collect()
     }
 
     /// The same for every subscriber of the tenant, or of one site of it. What is done stays done: a run that was stopped
@@ -158,7 +159,7 @@ impl<'a> Sync<'a> {
                 .flat_map(|subscriber| kinds.iter().map(move |kind| need(subscriber, *kind)))
                 .collect();
             let mut failures = Vec::new();
-            for (need, met) in needs.iter().zip(self.meet(&needs).await) {
+            for (need, met) in needs.iter().zip(self.meet(&needs).await?) {
                 progress.seen += 1;
                 match met.map(|synced| synced.origin) {
                     Ok(Origin::Kept) => progress.kept += 1,
@@ -238,16 +239,14 @@ impl<'a> Sync<'a> {
         }
     }
 
-    async fn meet(&self, needs: &[Need<'_>]) -> Vec<Result<Synced, SyncError>> {
+    /// What came of each, in their order.
+    async fn meet(&self, needs: &[Need<'_>]) -> Result<Vec<Result<Synced, SyncError>>, SyncError> {
         let mut met: Vec<Option<Result<Synced, SyncError>>> = needs.iter().map(|_| None).collect();
         let ids: Vec<&str> = needs
             .iter()
             .map(|need| need.subscriber.subscriber_id.as_str())
             .collect();
-        let given = match self.store.assignments(&self.tenant_id, &ids).await {
-            Ok(given) => given,
-            Err(error) => return vec![Err(error.into())],
-        };
+        let given = self.store.assignments(&self.tenant_id, &ids).await?;
         let given: HashMap<(&str, Kind), &Assignment> = given
             .iter()
             .map(|given| ((given.subscriber_id.as_str(), given.kind), given))
@@ -272,13 +271,13 @@ impl<'a> Sync<'a> {
             .iter()
             .map(|(_, need)| self.wanted(need.subscriber, need.kind))
             .collect();
-        self.remember_pools(&wanted).await;
+        let believed = self.believed_pools(&wanted).await;
         let taken = match wanted.as_slice() {
             // One alone needs no list, and spares itself the looks that lists need.
             [one] => vec![self.allocator.allocate(one).await],
             many => self.allocator.allocate_all(many).await,
         };
-        self.write_pools(&wanted, &taken).await;
+        self.write_pools(believed, &wanted, &taken).await;
         for ((index, need), taken) in open.into_iter().zip(taken) {
             let synced = match taken {
                 Ok(allocation) => self.write_down(need, &allocation, Origin::Allocated).await,
@@ -288,7 +287,7 @@ impl<'a> Sync<'a> {
                 *slot = Some(synced);
             }
         }
-        met.into_iter().flatten().collect()
+        Ok(met.into_iter().flatten().collect())
     }
 
     /// The subscriber has an address here that NetBox may not know.
@@ -329,54 +328,63 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// Tell the allocator what an earlier run was told. Only spares requests: a fault here is none.
-    async fn remember_pools(&self, wanted: &[Wanted<'_>]) {
+    /// Tell the allocator what an earlier run was told, place by place. Only spares requests: a fault here is none.
+    async fn believed_pools(&self, wanted: &[Wanted<'_>]) -> Vec<(Option<Site>, Kind, Vec<Pool>)> {
+        let mut believed = Vec::new();
         for (site, kind) in places(wanted) {
-            if self.allocator.knows(site.as_ref(), kind) {
-                continue;
+            let mut pools = self.allocator.known(site.as_ref(), kind);
+            if pools.is_empty() {
+                let known = self
+                    .store
+                    .pools_known(&self.tenant_id, &named(&site), kind, POOLS_BELIEVED)
+                    .await;
+                pools = known
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|(id, net)| Pool { id, net })
+                    .collect();
+                if !pools.is_empty() {
+                    self.allocator.know(site.as_ref(), kind, pools.clone());
+                }
             }
-            let named = site.as_ref().map_or_else(String::new, ToString::to_string);
-            let known = self
-                .store
-                .pools_known(&self.tenant_id, &named, kind, POOLS_BELIEVED)
-                .await;
-            let known: Vec<Pool> = known
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(id, net)| Pool { id, net })
-                .collect();
-            if !known.is_empty() {
-                self.allocator.know(site.as_ref(), kind, known);
-            }
+            believed.push((site, kind, pools));
         }
+        believed
     }
 
-    /// Write down which prefixes were asked, or that what was believed of them is not so.
-    async fn write_pools(&self, wanted: &[Wanted<'_>], taken: &[Result<Allocation, AllocationError>]) {
-        for (site, kind) in places(wanted) {
-            let full = wanted
-                .iter()
-                .zip(taken)
-                .any(|(wanted, taken)| wanted.kind == kind && matches!(taken, Err(AllocationError::Full { .. })));
-            let named = site.as_ref().map_or_else(String::new, ToString::to_string);
-            let pools = if full {
-                Vec::new()
-            } else {
-                self.allocator.known(site.as_ref(), kind)
+    /// Write down which prefixes were asked where those are others than believed, and none where they are full.
+    async fn write_pools(
+        &self,
+        believed: Vec<(Option<Site>, Kind, Vec<Pool>)>,
+        wanted: &[Wanted<'_>],
+        taken: &[Result<Allocation, AllocationError>],
+    ) {
+        for (site, kind, believed) in believed {
+            let full = wanted.iter().zip(taken).any(|(wanted, taken)| {
+                wanted.kind == kind && wanted.site == site && matches!(taken, Err(AllocationError::Full { .. }))
+            });
+            let pools = match full {
+                true => Vec::new(),
+                false => self.allocator.known(site.as_ref(), kind),
             };
-            let pools: Vec<(u64, IpNet)> = pools.iter().map(|pool| (pool.id, pool.net)).collect();
-            let believed = self
-                .store
-                .pools_known(&self.tenant_id, &named, kind, POOLS_BELIEVED)
-                .await;
-            if believed.is_ok_and(|believed| believed == pools) {
+            if pools == believed {
                 continue;
             }
-            if let Err(error) = self.store.pools_remember(&self.tenant_id, &named, kind, &pools).await {
+            let pools: Vec<(u64, IpNet)> = pools.iter().map(|pool| (pool.id, pool.net)).collect();
+            let written = self
+                .store
+                .pools_remember(&self.tenant_id, &named(&site), kind, &pools)
+                .await;
+            if let Err(error) = written {
                 tracing::debug!(%error, "not remembered");
             }
         }
     }
+}
+
+/// A place's site as the database has it: empty is any.
+fn named(site: &Option<Site>) -> String {
+    site.as_ref().map_or_else(String::new, ToString::to_string)
 }
 
 fn places(wanted: &[Wanted<'_>]) -> Vec<(Option<Site>, Kind)> {

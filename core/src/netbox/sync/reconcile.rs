@@ -7,9 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Serialize;
 use serde_json::json;
 
+use super::drift::{Drift, DriftKind, Report};
 use super::{Origin, Sync, SyncError, held, need};
 use crate::addressing::Kind;
 use crate::netbox::allocate::{Allocation, Object, collection};
@@ -18,64 +18,6 @@ use crate::netbox::model::{AddressStatus, IpAddress, Prefix, PrefixStatus};
 use crate::netbox::owner::OwnerFields;
 use crate::netbox::pool;
 use crate::store::{Addressed, Assignment};
-
-/// A way to differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DriftKind {
-    /// A subscriber has it here and NetBox does not know it. Repair: it is registered there.
-    Missing,
-    /// NetBox keeps it for a subscriber who is gone, or has none of the kind here. Repair: given to the subscriber who
-    /// has none; given back if he is gone.
-    Orphaned,
-    /// NetBox keeps two of a kind for one subscriber. Repair: the one he does not have here is given back.
-    Duplicated,
-    /// Another address than here: changed by hand. Repair: NetBox is right, and the next login gives what it says.
-    Changed,
-    /// Description, name or key are not the subscriber's any more. Repair: they are written again.
-    Mislabelled,
-    /// Not active although the subscriber has it. Repair: made active.
-    WrongStatus,
-    /// It is another tenant's in NetBox. A person's to settle.
-    WrongTenant,
-    /// The same address is another subscriber's in NetBox. A person's to settle.
-    Conflicting,
-    /// A subscriber is to have one and has none. Repair: one is taken.
-    Unaddressed,
-    /// A live session has an address out of the tenant's prefixes that is free in NetBox, which may give it to another
-    /// at any time. A person's to settle.
-    InUse,
-}
-
-/// One difference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Drift {
-    pub kind: DriftKind,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subscriber_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<IpNet>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub netbox_id: Option<u64>,
-    /// What is where.
-    pub detail: String,
-    /// What was done about it; `None` where nothing was asked for, or nothing could be done without a person.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub repaired: Option<bool>,
-    /// Why it could not be repaired.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<String>,
-}
-
-/// What a run found.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Report {
-    /// Objects of NetBox looked at.
-    pub objects: u64,
-    /// Subscribers looked at.
-    pub subscribers: u64,
-    pub drift: Vec<Drift>,
-}
 
 /// An object with what is written on it.
 struct Found {
@@ -209,23 +151,16 @@ impl Run<'_, '_> {
             // Only what carries our key was made by us: the rest may be of a system that has subscribers of its own.
             let ours = object.key(&self.sync.allocator.rules).is_some();
             let detail = format!("NetBox keeps it for subscriber {id}, who is gone");
-            let repair = self.repair && ours;
-            let outcome = match repair {
-                true => Some(self.sync.allocator.release(kind, object.id, id).await.map(drop)),
+            let outcome = match self.repair && ours {
+                true => Some(self.give_back(kind, object.id, id).await),
                 false => None,
             };
-            self.note(
-                DriftKind::Orphaned,
-                Some(id),
-                object,
-                detail,
-                outcome.map(|done| done.map_err(Into::into)),
-            );
+            self.note(DriftKind::Orphaned, Some(id), object, detail, outcome);
             return;
         };
         let have = held(subscriber, kind);
         let other = given.is_some_and(|given| given.netbox_id.is_some_and(|known| known != object.id));
-        let second = other || self.matched_of(subscriber, kind, object, have);
+        let second = other || has_another(subscriber, kind, object, have);
         if second {
             let detail = match have {
                 Some(have) => format!("subscriber {id} has {have}, and NetBox keeps this one for him too"),
@@ -271,14 +206,12 @@ impl Run<'_, '_> {
         self.labels(found, subscriber, kind).await;
     }
 
-    /// Whether the subscriber has another object of the kind, by the rows of subscribers alone.
-    fn matched_of(&self, subscriber: &Addressed, kind: Kind, object: &Object, have: Option<IpNet>) -> bool {
-        let known = match kind {
-            Kind::Ipv4 => subscriber.netbox_ip_id,
-            Kind::Ipv6 => None,
-            Kind::Ipv6Prefix => subscriber.ipv6_netbox_prefix_id,
-        };
-        have.is_some() && known.is_some_and(|known| known != object.id)
+    /// What a subscriber who is gone had. Here, too: a reservation of his would keep the address from the next.
+    async fn give_back(&self, kind: Kind, netbox_id: u64, id: &str) -> Result<(), SyncError> {
+        let sync = self.sync;
+        sync.store.unassign(&sync.tenant_id, id, kind, &sync.by).await?;
+        sync.allocator.release(kind, netbox_id, id).await?;
+        Ok(())
     }
 
     /// The database follows NetBox.
@@ -461,7 +394,7 @@ impl Run<'_, '_> {
 
     /// Take one, or make NetBox know the one there is.
     async fn settle(&self, subscriber: &Addressed, kind: Kind) -> Result<(), SyncError> {
-        let met = self.sync.meet(&[need(subscriber, kind)]).await;
+        let met = self.sync.meet(&[need(subscriber, kind)]).await?;
         match met.into_iter().next() {
             Some(Ok(synced)) if synced.origin == Origin::Kept => {
                 // Written down here as being in NetBox, where it is not any more.
@@ -565,3 +498,13 @@ impl Run<'_, '_> {
 
 /// Addresses of one look-up.
 const LOOKED_UP: usize = 50;
+
+/// Whether the subscriber has another object of the kind, by the rows of subscribers alone.
+fn has_another(subscriber: &Addressed, kind: Kind, object: &Object, have: Option<IpNet>) -> bool {
+    let known = match kind {
+        Kind::Ipv4 => subscriber.netbox_ip_id,
+        Kind::Ipv6 => None,
+        Kind::Ipv6Prefix => subscriber.ipv6_netbox_prefix_id,
+    };
+    have.is_some() && known.is_some_and(|known| known != object.id)
+}

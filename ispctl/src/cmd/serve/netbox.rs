@@ -61,8 +61,11 @@ struct Turn {
 
 /// Whether it was the tenant's turn, and all was done.
 async fn turn(context: &Context, store: &Store, tenant: &Tenant, last: Instant) -> Result<bool> {
-    let table = netbox::settings(context, store, tenant).await?;
-    let Some(every) = table.reconcile_every().filter(|_| table.is_set_up()) else {
+    // Nothing is opened before it is the tenant's turn.
+    let (own, sealed) = netbox::own(store, tenant).await?;
+    let table = own.over(context.settings.netbox.clone());
+    let every = table.reconcile_every().filter(|_| table.is_set_up(sealed.is_some()));
+    let Some(every) = every else {
         return Ok(false);
     };
     if last.elapsed() < every {
