@@ -63,6 +63,7 @@ fn every_test_it_names_exists() {
         let places = [
             format!("tests/tests/packets/{name}.rs"),
             format!("freeradius-module/src/{name}.rs"),
+            format!("freeradius-module/src/{name}/tests.rs"),
             format!("freeradius-module/src/server/{name}.rs"),
         ];
         let mut texts = places

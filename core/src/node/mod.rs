@@ -6,6 +6,7 @@
 
 mod accounting;
 mod admission;
+mod answer;
 mod applier;
 mod client;
 mod config;
@@ -31,6 +32,7 @@ use tracing::{info, warn};
 
 pub use accounting::AccountingError;
 pub use admission::{DatabaseDown, Login, SimultaneousUse};
+pub use answer::{AccessRequest, Authorization, Credential, Identity};
 pub use client::Client;
 pub use config::{AccountingMode, ConfigFault, NodeConfig};
 
@@ -41,14 +43,11 @@ use crate::accounting::{AccountingRecord, PostAuthRecord};
 use crate::dictionary::Dictionary;
 use crate::group::Group;
 use crate::password::{AuthMethod, Known, PasswordError, VerifyCache};
-use crate::policy::binding::Packet;
 use crate::policy::mark::{Mark, reply_rows};
-use crate::policy::reply::ReplyItem;
 use crate::policy::{self, Holder, Lock, Reason, Refusal, SubscriberFacts, TierEffect};
-use crate::secret::{KeyRing, Secret, SecretError};
+use crate::secret::{KeyRing, SecretError};
 pub use crate::snapshot::Sender;
 use crate::snapshot::{Asked, Entry, Found, StoredSecret};
-use crate::subscriber::RawRow;
 use accounting::Accounting;
 use admission::Admission;
 use lockout::Lockout;
@@ -57,81 +56,6 @@ use state::State;
 pub use state::Status;
 use upkeep::Upkeep;
 use writer::Outcomes;
-
-/// What the packet says.
-#[derive(Debug, Clone, Copy)]
-pub struct AccessRequest<'a> {
-    /// Source address of the packet (of the outermost one, where it is tunnelled).
-    pub source: Option<IpAddr>,
-    pub user_name: &'a [u8],
-    pub method: AuthMethod,
-    pub user_password: Option<&'a [u8]>,
-    /// What the packet tells about where it comes from.
-    pub packet: Packet<'a>,
-    /// Unix seconds.
-    pub now: i64,
-}
-
-impl<'a> AccessRequest<'a> {
-    /// Who sent it.
-    #[must_use]
-    pub fn sender(&self) -> Sender<'a> {
-        Sender {
-            user_name: self.user_name,
-            method: self.method,
-            has_password: self.user_password.is_some_and(|password| !password.is_empty()),
-            packet: self.packet,
-        }
-    }
-}
-
-/// The secret a stock authentication module needs to verify the packet.
-#[derive(Debug)]
-pub enum Credential {
-    /// For `control:Cleartext-Password`.
-    Cleartext(Secret<Vec<u8>>),
-    /// For `control:NT-Password`.
-    NtHash(Secret<[u8; 16]>),
-    /// A one-way hash: [`Node::authenticate`] verifies it.
-    VerifyHere,
-    /// None is asked for: its NAS vouches for the line.
-    NotNeeded,
-    /// None is stored (a raw check row may bring one).
-    None,
-}
-
-/// The outcome of [`Node::authorize`], borrowed from the snapshot for as long as the closure runs.
-#[derive(Debug)]
-pub struct Authorization<'a> {
-    pub tenant_id: &'a str,
-    pub credential: Credential,
-    /// Why it is let in under the terms of another plan only.
-    pub restricted: Option<&'a Refusal>,
-    /// What the log is to know, one sentence each.
-    pub notes: &'a [String],
-    /// Written by the policy, in order.
-    pub reply: &'a [ReplyItem<'a>],
-    /// Seconds no session is to last longer than, whatever a raw row says.
-    pub ends: Option<u32>,
-    /// Whether `reply` gives less than the subscriber's own plan, and so goes over raw rows.
-    pub lowered: bool,
-    /// Raw rows, to be evaluated by the server itself after `reply` is in place.
-    pub checks: &'a [RawRow<'a>],
-    pub replies: &'a [RawRow<'a>],
-    /// The subscriber's groups, in the order they are looked at.
-    pub groups: &'a [&'a Group],
-    /// Names the decision: in Class, it tells later what the session was told.
-    pub mark: Mark,
-}
-
-/// Whose packet it is, as far as known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Identity {
-    pub tenant_id: Option<String>,
-    pub subscriber_id: Option<String>,
-    /// The longest Acct-Interim-Interval (seconds) that a login of the subscriber is answered with.
-    pub interim_interval: Option<u32>,
-}
 
 /// A node could not start.
 #[derive(Debug, thiserror::Error)]

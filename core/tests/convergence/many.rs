@@ -1,4 +1,4 @@
-//! Two workers race for 20,000 orders. Takes its time; run it with `--ignored`, in a release build for the figure.
+//! Two workers race for 20,000 orders. `make chaos` runs it; in a release build it gives the figure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::lab::{self, Kind, Lab};
 const MANY: i64 = 20_000;
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes a minute: make chaos"]
 fn twenty_thousand_sessions_on_sqlite() {
     lab::run(Kind::Sqlite, race);
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes a minute: make chaos"]
 fn twenty_thousand_sessions_on_postgres() {
     lab::run(Kind::Postgres, race);
 }
