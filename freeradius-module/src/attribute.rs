@@ -53,6 +53,7 @@ names! {
     ModuleFailureMessage = "Module-Failure-Message",
     SessionTimeout = "Session-Timeout",
     IdleTimeout = "Idle-Timeout",
+    SimultaneousUse = "Simultaneous-Use",
     ResponseDelay = "FreeRADIUS-Response-Delay-USec",
     RejectReason = "Rust-Reject-Reason",
     RestrictedReason = "Rust-Restricted-Reason",

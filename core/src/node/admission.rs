@@ -46,6 +46,8 @@ pub struct Login<'a> {
     pub calling_station_id: Option<&'a str>,
     pub nas_ip_address: Option<IpAddr>,
     pub nas_port_id: Option<&'a str>,
+    /// What a check row says of Simultaneous-Use: it counts in place of the subscriber's own, and 0 lets nobody in.
+    pub limit: Option<u32>,
     /// Unix seconds.
     pub now: i64,
 }
@@ -98,11 +100,21 @@ impl Admission {
         &self,
         tenant_id: &str,
         subscriber_id: &str,
-        limit: u32,
+        own_limit: u32,
         login: &Login<'_>,
     ) -> Result<(), Refusal> {
-        if limit == 0 || self.mode == SimultaneousUse::Off {
+        if self.mode == SimultaneousUse::Off {
             return Ok(());
+        }
+        let limit = login.limit.unwrap_or(own_limit);
+        if limit == 0 {
+            return match login.limit {
+                Some(_) => Err(Refusal::new(
+                    Reason::TooManySessions,
+                    "a check row allows no session at all (Simultaneous-Use 0)",
+                )),
+                None => Ok(()),
+            };
         }
         let now = login.now;
         let device = Device::new(login.calling_station_id, login.nas_ip_address, login.nas_port_id);

@@ -44,6 +44,7 @@ fn admit(node: &Node, station: &str) -> Result<(), Reason> {
         calling_station_id: Some(station),
         nas_ip_address: "192.0.2.1".parse().ok(),
         nas_port_id: None,
+        limit: None,
         now: now(),
     };
     node.admit(&login).map_err(|refusal| refusal.reason)

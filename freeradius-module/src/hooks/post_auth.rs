@@ -73,6 +73,7 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
 
 /// Simultaneous use. What is inside a tunnel comes here once, with the name that counts.
 fn admit(instance: &Instance, request: &impl Request) -> Result<(), Refusal> {
+    let [of_row] = request.find(List::Control, [Name::SimultaneousUse]);
     let [user_name] = request.find(List::Request, [Name::UserName]);
     let [nas_ipv4, nas_ipv6, calling, port_id, port] = request.find_outside([
         Name::NasIpAddress,
@@ -93,6 +94,7 @@ fn admit(instance: &Instance, request: &impl Request) -> Result<(), Refusal> {
         calling_station_id: calling.as_deref(),
         nas_ip_address: nas_address(nas_ipv4, nas_ipv6).or(source),
         nas_port_id: port.as_deref(),
+        limit: of_row.map(|limit| limit.integer),
         now: now(),
     })
 }

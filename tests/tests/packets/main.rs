@@ -26,6 +26,7 @@ mod post_auth;
 mod quota;
 mod realm;
 mod reply;
+mod row_limits;
 #[path = "../../../core/tests/convergence/nas.rs"]
 mod simulated;
 mod simultaneous;

@@ -11,6 +11,10 @@ use isp_core::store::RawRow;
 
 use super::source::{Attribute, Content};
 use super::value::{self, Rates};
+use super::vendors::Vendors;
+
+pub(super) const CHECK: &str = "radgroupcheck";
+pub(super) const REPLY: &str = "radgroupreply";
 
 /// daloRADIUS puts those it disables in here, beside their other groups.
 pub(super) const DISABLED: &str = "daloRADIUS-Disabled-Users";
@@ -31,7 +35,7 @@ pub(super) struct Group<'a> {
     pub(super) mapped_check: BTreeMap<i64, &'static str>,
     pub(super) mapped_reply: BTreeMap<i64, &'static str>,
     /// Rows that look like a plan's and are not, with the reason.
-    pub(super) odd: Vec<(&'a Attribute, String)>,
+    pub(super) odd: Vec<(&'static str, &'a Attribute, String)>,
 }
 
 impl Group<'_> {
@@ -52,7 +56,7 @@ pub(super) fn raw(row: &Attribute) -> RawRow {
     }
 }
 
-pub(super) fn groups(content: &Content) -> BTreeMap<&str, Group<'_>> {
+pub(super) fn groups<'a>(content: &'a Content, vendors: &Vendors<'_>) -> BTreeMap<&'a str, Group<'a>> {
     let mut rows: BTreeMap<&str, (Vec<&Attribute>, Vec<&Attribute>)> = BTreeMap::new();
     for row in &content.group_check {
         rows.entry(&row.name).or_default().0.push(row);
@@ -61,11 +65,11 @@ pub(super) fn groups(content: &Content) -> BTreeMap<&str, Group<'_>> {
         rows.entry(&row.name).or_default().1.push(row);
     }
     rows.into_iter()
-        .map(|(name, (check, reply))| (name, group(name, check, reply)))
+        .map(|(name, (check, reply))| (name, group(name, check, reply, vendors)))
         .collect()
 }
 
-fn group<'a>(name: &str, check: Vec<&'a Attribute>, reply: Vec<&'a Attribute>) -> Group<'a> {
+fn group<'a>(name: &str, check: Vec<&'a Attribute>, reply: Vec<&'a Attribute>, vendors: &Vendors<'_>) -> Group<'a> {
     let rejects = matches!(check.as_slice(), [only] if is_reject(only));
     let mut group = Group {
         check,
@@ -79,7 +83,7 @@ fn group<'a>(name: &str, check: Vec<&'a Attribute>, reply: Vec<&'a Attribute>) -
         odd: Vec::new(),
     };
     if !rejects {
-        group.understand(name);
+        group.understand(name, vendors);
     }
     group
 }
@@ -94,7 +98,7 @@ pub(super) fn sets(op: &str) -> bool {
 }
 
 impl Group<'_> {
-    fn understand(&mut self, name: &str) {
+    fn understand(&mut self, name: &str, vendors: &Vendors<'_>) {
         for &row in &self.check {
             if row.attribute.eq_ignore_ascii_case("Simultaneous-Use")
                 && row.op == ":="
@@ -105,7 +109,7 @@ impl Group<'_> {
                         self.simultaneous_use = Some(number);
                         self.mapped_check.insert(row.id, "subscriber.simultaneous_use");
                     }
-                    Err(why) => self.odd.push((row, why)),
+                    Err(why) => self.odd.push((CHECK, row, why)),
                 }
             }
         }
@@ -129,7 +133,8 @@ impl Group<'_> {
                 == 1;
             if !once || !sets(&row.op) || !seen.insert(attribute.clone()) {
                 if is_term(&attribute) {
-                    self.odd.push((row, "a plan gives one value, with = or :=".to_owned()));
+                    self.odd
+                        .push((REPLY, row, "a plan gives one value, with = or :=".to_owned()));
                 }
                 continue;
             }
@@ -139,7 +144,7 @@ impl Group<'_> {
                     self.gives.insert(attribute, row.op == ":=");
                 }
                 Ok(None) => {}
-                Err(why) => self.odd.push((row, why)),
+                Err(why) => self.odd.push((REPLY, row, why)),
             }
         }
         match (down, up) {
@@ -150,6 +155,16 @@ impl Group<'_> {
             // Half of WISPr's rates, or two kinds of rates that may differ.
             _ => plan.download_rate_kbps = 0,
         }
+        if plan.download_rate_kbps > 0
+            && let Some(why) = vendors.why_not(&plan, self.gives.keys().map(String::as_str))
+        {
+            let rates = self
+                .reply
+                .iter()
+                .filter(|row| is_rate(&row.attribute.to_ascii_lowercase()));
+            self.odd.extend(rates.map(|row| (REPLY, *row, why.clone())));
+            plan.download_rate_kbps = 0;
+        }
         if plan.download_rate_kbps == 0 {
             (self.mapped_check, self.mapped_reply, self.simultaneous_use) = Default::default();
             self.gives.clear();
@@ -157,6 +172,10 @@ impl Group<'_> {
             self.plan = Some(plan);
         }
     }
+}
+
+fn is_rate(attribute: &str) -> bool {
+    attribute == "mikrotik-rate-limit" || attribute.starts_with("wispr-bandwidth-max-")
 }
 
 /// An empty value is one of none of them.

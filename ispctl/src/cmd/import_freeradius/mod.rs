@@ -3,12 +3,14 @@
 //! The source is read as one state of it, mapped in memory and written in one transaction. Without `--apply` that transaction
 //! is taken back: what is told is what the database itself said to it.
 
+mod effect;
 mod groups;
 mod report;
 mod sessions;
 mod source;
 mod users;
 mod value;
+mod vendors;
 mod write;
 
 use std::path::PathBuf;
@@ -19,6 +21,7 @@ use jiff::tz::TimeZone;
 
 use self::report::Report;
 use self::source::Source;
+use self::vendors::Vendors;
 use self::write::Writer;
 use crate::config;
 use crate::context::Context;
@@ -38,8 +41,8 @@ Nothing is written without --apply: the report tells what would be. A URL with a
 every user of the machine sees it: put it into ISP_IMPORT_URL or into a file (--from-file). The source is only ever read.
 
 A row becomes a field where it means exactly the same, its operator included; all others are kept as raw rows, in the tables
-of the same names. A group is a plan for users that are in no other one, where it gives rates and does not depend on the
-packet. What is there already is left as it is (see --update), so a second run adds what is new.
+of the same names. A group is a plan for users that are in no other one, where it gives rates, does not depend on the
+packet, and every NAS's vendor is told by a plan just what the group tells it. What is there already is left as it is (see --update), so a second run adds what is new.
 
 Sessions are known by their acctuniqueid: a second run adds those that are new, and continues those that were open. One that
 is open in the source and was not heard of for long is taken for ended (Stale-Session). The servers may run meanwhile.";
@@ -74,7 +77,7 @@ pub(crate) struct Args {
     /// Bring the sessions of radacct, too, with the usage of their subscribers; afterwards, some thousands at a time
     #[arg(long, value_enum, value_name = "WHICH")]
     sessions: Option<sessions::Which>,
-    /// Vendor of NAS whose type tells none [default: mikrotik where groups speak of it, else generic]
+    /// Vendor of NAS whose type tells none [default: mikrotik or wispr where rows speak so, else generic]
     #[arg(long, value_name = "NAME")]
     nas_vendor: Option<String>,
 }
@@ -96,11 +99,13 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<()> {
             .notes
             .push("MySQL takes Alice and alice for one user, as a tenant does whose username_case is lower".to_owned());
     }
-    let mapped = users::map(&content, &tenant, &zone, &mut report).map_err(Error::Refused)?;
-    let speaks_mikrotik = [&content.reply, &content.group_reply]
-        .into_iter()
-        .flatten()
-        .any(|row| row.attribute.starts_with("Mikrotik-"));
+    for cell in &content.unreadable {
+        report.unreadable(cell);
+    }
+    let (vendor_set, nas_there) = (context.vendors()?, store.nas_list(None).await?);
+    let vendors = Vendors::new(&vendor_set, args.nas_vendor.as_deref(), &tenant, &content, &nas_there);
+    let vendors = vendors.map_err(Error::Usage)?;
+    let mapped = users::map(&content, &tenant, &zone, &vendors, &mut report).map_err(Error::Refused)?;
     let writer = Writer {
         store,
         tenant: &tenant,
@@ -108,11 +113,8 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<()> {
         operator: context.operator().map(str::to_owned),
         update: args.update,
         batch: context.settings.import_batch,
-        vendor: match &args.nas_vendor {
-            Some(vendor) => vendor,
-            None if speaks_mikrotik => "mikrotik",
-            None => "generic",
-        },
+        vendors: &vendors,
+        nas_there: &nas_there,
     };
     let (import, written, ids) = writer.write(mapped, &content.nas, &mut report).await?;
     if args.apply {

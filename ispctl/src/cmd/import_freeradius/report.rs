@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::sessions::Counts;
-use super::source::Attribute;
+use super::source::{Attribute, Unreadable};
 
 /// Rows of one kind that met the same fate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -133,6 +133,17 @@ impl Report {
         if self.problems.len() < self.max_problems {
             self.problems.push(problem);
         }
+    }
+
+    /// A cell that was taken as far as it could be read.
+    pub(super) fn unreadable(&mut self, cell: &Unreadable) {
+        self.tell(Problem {
+            table: cell.table,
+            id: cell.id,
+            name: String::new(),
+            attribute: cell.column.to_owned(),
+            why: format!("{}: U+FFFD stands for what cannot be read", cell.why),
+        });
     }
 
     pub(super) fn left_out(&mut self, problem: Problem) {

@@ -100,6 +100,7 @@ impl Importer<'_> {
         }
         let now = period::now();
         let select = select(source, &there, self.which);
+        let columns: Vec<&str> = TEXTS.into_iter().chain(IPV6).chain(MOMENTS).collect();
         let mut after: i64 = -1;
         loop {
             // Qualified, for the name alone is that of its text.
@@ -108,8 +109,9 @@ impl Importer<'_> {
                 self.batch
             );
             let mut rows = Vec::with_capacity(self.batch);
-            let width = TEXTS.len() + IPV6.len() + MOMENTS.len();
-            source.each("radacct", sql, width, |row| rows.push(row)).await?;
+            for cell in source.each("radacct", sql, &columns, |row| rows.push(row)).await? {
+                report.unreadable(&cell);
+            }
             let Some(last) = rows.last().and_then(|row| row.first()?.as_deref()?.parse().ok()) else {
                 break;
             };

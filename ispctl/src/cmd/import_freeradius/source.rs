@@ -66,6 +66,17 @@ pub(super) struct Content {
     pub(super) people: Vec<Person>,
     /// The database took `Alice` and `alice` for one user.
     pub(super) case_blind: bool,
+    pub(super) unreadable: Vec<Unreadable>,
+}
+
+/// A cell that holds no text. It is taken with U+FFFD in place of what cannot be read, so that what it is compared with, or
+/// is a password of, lets nobody in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    pub(super) table: &'static str,
+    pub(super) id: i64,
+    pub(super) column: &'static str,
+    pub(super) why: &'static str,
 }
 
 pub(super) enum Source {
@@ -176,7 +187,7 @@ impl Source {
             ),
         };
         let mut names = HashSet::new();
-        self.each(table, sql, 1, |mut row| {
+        self.each("columns", sql, &["name"], |mut row| {
             names.extend(row.pop().flatten().map(|name| name.to_lowercase()));
         })
         .await?;
@@ -186,14 +197,14 @@ impl Source {
     /// Hand every row of `table` to `take`; nothing where there is no such table. A column that is missing is NULL.
     pub(super) async fn rows(
         &mut self,
-        table: &str,
-        columns: &[&str],
+        table: &'static str,
+        columns: &[&'static str],
         order: &str,
         take: impl FnMut(Texts),
-    ) -> Result<()> {
+    ) -> Result<Vec<Unreadable>> {
         let there = self.columns(table).await?;
         if there.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let sql = self.select(table, columns, &there);
         let order: Vec<&str> = order.split(", ").filter(|name| there.contains(*name)).collect();
@@ -202,7 +213,7 @@ impl Source {
         } else {
             format!("{sql} ORDER BY {}", order.join(", "))
         };
-        self.each(table, sql, columns.len(), take).await
+        self.each(table, sql, columns, take).await
     }
 
     /// Made of names that this program holds, never of what somebody gave.
@@ -236,23 +247,35 @@ impl Source {
         }
     }
 
+    /// Hand every row of a query to `take`, and tell of the cells that are no text. The first of `columns` is the row's id.
     pub(super) async fn each(
         &mut self,
-        table: &str,
+        table: &'static str,
         sql: String,
-        columns: usize,
+        columns: &[&'static str],
         mut take: impl FnMut(Texts),
-    ) -> Result<()> {
+    ) -> Result<Vec<Unreadable>> {
         let error = |e: sqlx::Error| failed(&format!("read {table}"), &e);
         let sql = AssertSqlSafe(sql);
+        let mut unreadable = Vec::new();
         on!(self, connection => {
             let mut rows = sqlx::query(sql).fetch(connection);
             while let Some(row) = rows.try_next().await.map_err(error)? {
-                let texts: std::result::Result<Texts, _> = (0..columns).map(|index| row.try_get(index)).collect();
-                take(texts.map_err(error)?);
+                let mut texts = Texts::with_capacity(columns.len());
+                for (index, column) in columns.iter().enumerate() {
+                    // As bytes: SQLite keeps what is no UTF-8, and so does PostgreSQL in a database of SQL_ASCII.
+                    let cell: Option<Vec<u8>> = row.try_get_unchecked(index).map_err(error)?;
+                    let (text, why) = cell.map(readable).unzip();
+                    if let Some(why) = why.flatten() {
+                        let id = number(texts.first().cloned());
+                        unreadable.push(Unreadable { table, id, column, why });
+                    }
+                    texts.push(text);
+                }
+                take(texts);
             }
         });
-        Ok(())
+        Ok(unreadable)
     }
 
     /// All that becomes subscribers, rows, groups and NAS.
@@ -266,12 +289,18 @@ impl Source {
             case_blind: matches!(self, Self::Mysql(_)),
             ..Content::default()
         };
-        content.check = self.attributes("radcheck", "username").await?;
-        content.reply = self.attributes("radreply", "username").await?;
-        content.group_check = self.attributes("radgroupcheck", "groupname").await?;
-        content.group_reply = self.attributes("radgroupreply", "groupname").await?;
+        let mut unreadable = self.attributes("radcheck", "username", &mut content.check).await?;
+        unreadable.extend(self.attributes("radreply", "username", &mut content.reply).await?);
+        unreadable.extend(
+            self.attributes("radgroupcheck", "groupname", &mut content.group_check)
+                .await?,
+        );
+        unreadable.extend(
+            self.attributes("radgroupreply", "groupname", &mut content.group_reply)
+                .await?,
+        );
         let columns = ["id", "username", "groupname", "priority"];
-        self.rows("radusergroup", &columns, "username, priority, id", |row| {
+        let members = self.rows("radusergroup", &columns, "username, priority, id", |row| {
             let mut row = row.into_iter();
             content.members.push(Member {
                 id: number(row.next()),
@@ -279,15 +308,20 @@ impl Source {
                 groupname: text(row.next()),
                 priority: number(row.next()),
             });
-        })
-        .await?;
-        self.nas(&mut content.nas).await?;
-        self.people(&mut content.people).await?;
+        });
+        unreadable.extend(members.await?);
+        unreadable.extend(self.nas(&mut content.nas).await?);
+        unreadable.extend(self.people(&mut content.people).await?);
+        content.unreadable = unreadable;
         Ok(content)
     }
 
-    async fn attributes(&mut self, table: &str, name: &str) -> Result<Vec<Attribute>> {
-        let mut attributes = Vec::new();
+    async fn attributes(
+        &mut self,
+        table: &'static str,
+        name: &'static str,
+        attributes: &mut Vec<Attribute>,
+    ) -> Result<Vec<Unreadable>> {
         self.rows(table, &["id", name, "attribute", "op", "value"], "id", |row| {
             let mut row = row.into_iter();
             attributes.push(Attribute {
@@ -298,11 +332,10 @@ impl Source {
                 value: text(row.next()),
             });
         })
-        .await?;
-        Ok(attributes)
+        .await
     }
 
-    async fn nas(&mut self, nas: &mut Vec<NasRow>) -> Result<()> {
+    async fn nas(&mut self, nas: &mut Vec<NasRow>) -> Result<Vec<Unreadable>> {
         let columns = [
             "id",
             "nasname",
@@ -331,8 +364,9 @@ impl Source {
         .await
     }
 
-    async fn people(&mut self, people: &mut Vec<Person>) -> Result<()> {
+    async fn people(&mut self, people: &mut Vec<Person>) -> Result<Vec<Unreadable>> {
         let columns = [
+            "id",
             "username",
             "firstname",
             "lastname",
@@ -344,23 +378,25 @@ impl Source {
             "zip",
             "notes",
         ];
-        self.rows("userinfo", &columns, "id", |row| {
-            let mut row = row.into_iter();
-            let username = text(row.next());
-            let full_name = joined([row.next(), row.next()], " ");
-            let email = filled(row.next());
-            let phones = [filled(row.next()), filled(row.next())];
-            people.push(Person {
-                username,
-                full_name,
-                email,
-                phone: phones.into_iter().flatten().next(),
-                address: joined([row.next(), row.next(), row.next()], ", "),
-                notes: filled(row.next()),
-            });
-        })
-        .await?;
+        let mut unreadable = self
+            .rows("userinfo", &columns, "id", |row| {
+                let mut row = row.into_iter().skip(1);
+                let username = text(row.next());
+                let full_name = joined([row.next(), row.next()], " ");
+                let email = filled(row.next());
+                let phones = [filled(row.next()), filled(row.next())];
+                people.push(Person {
+                    username,
+                    full_name,
+                    email,
+                    phone: phones.into_iter().flatten().next(),
+                    address: joined([row.next(), row.next(), row.next()], ", "),
+                    notes: filled(row.next()),
+                });
+            })
+            .await?;
         let columns = [
+            "id",
             "username",
             "contactperson",
             "email",
@@ -370,18 +406,33 @@ impl Source {
             "zip",
             "notes",
         ];
-        self.rows("userbillinfo", &columns, "id", |row| {
-            let mut row = row.into_iter();
-            people.push(Person {
-                username: text(row.next()),
-                full_name: filled(row.next()),
-                email: filled(row.next()),
-                phone: filled(row.next()),
-                address: joined([row.next(), row.next(), row.next()], ", "),
-                notes: filled(row.next()),
-            });
-        })
-        .await
+        let billing = self
+            .rows("userbillinfo", &columns, "id", |row| {
+                let mut row = row.into_iter().skip(1);
+                people.push(Person {
+                    username: text(row.next()),
+                    full_name: filled(row.next()),
+                    email: filled(row.next()),
+                    phone: filled(row.next()),
+                    address: joined([row.next(), row.next(), row.next()], ", "),
+                    notes: filled(row.next()),
+                });
+            })
+            .await?;
+        unreadable.extend(billing);
+        Ok(unreadable)
+    }
+}
+
+/// The text of a cell, and what is wrong with it. No database of ours keeps NUL in a text.
+fn readable(cell: Vec<u8>) -> (String, Option<&'static str>) {
+    match String::from_utf8(cell) {
+        Ok(text) if text.contains('\0') => (text.replace('\0', "\u{fffd}"), Some("the cell holds a NUL")),
+        Ok(text) => (text, None),
+        Err(why) => {
+            let text = String::from_utf8_lossy(why.as_bytes()).replace('\0', "\u{fffd}");
+            (text, Some("the cell is no UTF-8"))
+        }
     }
 }
 

@@ -9,10 +9,12 @@ use isp_core::subscriber::{Status, Subscriber};
 use isp_core::tenant::Tenant;
 use jiff::tz::TimeZone;
 
+use super::effect;
 use super::groups::{self, DISABLED, Group, is_reject, raw, sets};
 use super::report::{Problem, Report};
 use super::source::{Attribute, Content, Member, Person};
 use super::value;
+use super::vendors::Vendors;
 use crate::field::{self, Record as _};
 
 /// A user and its rows; a subscriber where it has anything to log in with.
@@ -56,8 +58,14 @@ const NO_FIELD: &str = "no field means the same";
 
 /// # Errors
 /// Two users of the source would be one here: their names, told apart there, are the same by the tenant's rules.
-pub(super) fn map(content: &Content, tenant: &Tenant, zone: &TimeZone, report: &mut Report) -> Result<Mapped, String> {
-    let groups = groups::groups(content);
+pub(super) fn map(
+    content: &Content,
+    tenant: &Tenant,
+    zone: &TimeZone,
+    vendors: &Vendors<'_>,
+    report: &mut Report,
+) -> Result<Mapped, String> {
+    let groups = groups::groups(content, vendors);
     let users = collect(content, tenant, report)?;
     let torn = torn_groups(&users, &groups);
     let mut mapped = Mapped::default();
@@ -94,13 +102,13 @@ pub(super) fn map(content: &Content, tenant: &Tenant, zone: &TimeZone, report: &
 fn keep(mapped: &mut Mapped, group: &Group<'_>, is_plan: bool, without: bool, report: &mut Report) {
     for (table, rows, fields, kept) in [
         (
-            "radgroupcheck",
+            groups::CHECK,
             &group.check,
             &group.mapped_check,
             &mut mapped.group_check,
         ),
         (
-            "radgroupreply",
+            groups::REPLY,
             &group.reply,
             &group.mapped_reply,
             &mut mapped.group_reply,
@@ -112,14 +120,19 @@ fn keep(mapped: &mut Mapped, group: &Group<'_>, is_plan: bool, without: bool, re
                 report.mapped(table, row, field);
             } else {
                 report.raw(table, row, "of a group that is no plan, or the rest of one");
+                if table == groups::CHECK
+                    && let Some(why) = effect::none_of(&row.attribute, &row.op)
+                {
+                    report.problem(table, row, why);
+                }
             }
             if field.is_none() || !without {
                 kept.push(raw(row));
             }
         }
     }
-    for (row, why) in &group.odd {
-        report.problem("radgroupreply", row, why);
+    for (table, row, why) in &group.odd {
+        report.problem(table, row, why);
     }
 }
 
@@ -443,7 +456,10 @@ fn check_row(
     let field = match row.attribute.to_ascii_lowercase().as_str() {
         "expiration" => "subscriber.expiration_date",
         "simultaneous-use" => "subscriber.simultaneous_use",
-        _ => return Fate::Row(NO_FIELD),
+        _ => {
+            let why = effect::none_of(&row.attribute, &row.op);
+            return why.map_or(Fate::Row(NO_FIELD), |why| odd(why.to_owned()));
+        }
     };
     if row.op != ":=" || !is_single(row, all) {
         return odd("a field is one value, given with :=".to_owned());

@@ -12,26 +12,13 @@ use isp_core::tenant::Tenant;
 use super::report::{Problem, Report, Written};
 use super::source::NasRow;
 use super::users::{Mapped, User};
+use super::vendors::Vendors;
 use crate::cmd::new_id;
 use crate::error::{Error, Result};
 use crate::field;
 
 /// Subscribers read at a time.
 const PAGE: u32 = 20_000;
-
-/// NAS that are told by their type column; others are what the operator says.
-const VENDORS: [&str; 10] = [
-    "mikrotik",
-    "cisco",
-    "huawei",
-    "juniper",
-    "nokia",
-    "zte",
-    "h3c",
-    "ubiquiti",
-    "wispr",
-    "accel-ppp",
-];
 
 pub(super) struct Writer<'a> {
     pub(super) store: &'a Store,
@@ -40,15 +27,15 @@ pub(super) struct Writer<'a> {
     pub(super) operator: Option<String>,
     pub(super) update: bool,
     pub(super) batch: usize,
-    /// Of NAS whose type is no vendor.
-    pub(super) vendor: &'a str,
+    pub(super) vendors: &'a Vendors<'a>,
+    /// The NAS that are there already, of all tenants: an address is one NAS's, whichever tenant's.
+    pub(super) nas_there: &'a [Nas],
 }
 
 /// What the tenant has already.
 struct There {
     subscribers: HashMap<String, Subscriber>,
     plans: HashMap<String, Plan>,
-    nas: Vec<Nas>,
 }
 
 impl Writer<'_> {
@@ -120,7 +107,7 @@ impl Writer<'_> {
             written.rows += self.rows(&mut import, table, rows).await?;
         }
         written.memberships = import.push_memberships(&self.tenant.id, &memberships).await?;
-        self.nas(&mut import, nas, &there, report, &mut written).await?;
+        self.nas(&mut import, nas, report, &mut written).await?;
         Ok((import, written, ids))
     }
 
@@ -147,8 +134,6 @@ impl Writer<'_> {
         Ok(There {
             subscribers,
             plans: plans.into_iter().map(|plan| (plan.name.clone(), plan)).collect(),
-            // An address is one NAS's, whichever tenant's.
-            nas: self.store.nas_list(None).await?,
         })
     }
 
@@ -196,10 +181,10 @@ impl Writer<'_> {
         &self,
         import: &mut SubscriberImport,
         rows: &[NasRow],
-        there: &There,
         report: &mut Report,
         written: &mut Written,
     ) -> Result<()> {
+        let mut taken: HashMap<String, i64> = HashMap::new();
         for row in rows {
             let problem = |attribute: &str, why: String| Problem {
                 table: "nas",
@@ -215,7 +200,7 @@ impl Writer<'_> {
                     continue;
                 }
             };
-            if let Some(existing) = there.nas.iter().find(|nas| nas.nasname == nasname) {
+            if let Some(existing) = self.nas_there.iter().find(|nas| nas.nasname == nasname) {
                 if existing.tenant_id == self.tenant.id {
                     written.nas_there += 1;
                 } else {
@@ -227,6 +212,12 @@ impl Writer<'_> {
                 report.left_out(problem("secret", "there is no shared secret".to_owned()));
                 continue;
             }
+            if let Some(other) = taken.insert(nasname.clone(), row.id) {
+                let why = format!("row {other} is a NAS of the same address: which secret is right?");
+                report.left_out(problem("nasname", why));
+                taken.insert(nasname, other);
+                continue;
+            }
             let mut nas = self.nas_of(row, nasname);
             nas.secret = self.keys.seal(&nas.secret_context(), row.secret.as_bytes())?;
             import.push_nas(&nas).await?;
@@ -236,11 +227,6 @@ impl Writer<'_> {
     }
 
     fn nas_of(&self, row: &NasRow, nasname: String) -> Nas {
-        let kind = row.kind.to_ascii_lowercase();
-        let vendor = VENDORS
-            .into_iter()
-            .find(|vendor| *vendor == kind)
-            .unwrap_or(self.vendor);
         Nas {
             id: 0,
             tenant_id: self.tenant.id.clone(),
@@ -251,7 +237,7 @@ impl Writer<'_> {
             },
             nasname,
             kind: row.kind.clone(),
-            vendor: vendor.to_owned(),
+            vendor: self.vendors.of(&row.kind).to_owned(),
             model: None,
             firmware_version: None,
             ports: row.ports,

@@ -1,0 +1,104 @@
+//! The vendors of the NAS that the users come from, and whether a plan says to all of them what a group's rows said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use isp_core::nas::Nas;
+use isp_core::plan::Plan;
+use isp_core::policy::vendor::{Terms, Vendor, VendorSet};
+use isp_core::tenant::Tenant;
+
+use super::source::Content;
+
+/// Attributes that are written whatever the vendor.
+const OF_ALL: [&str; 3] = ["session-timeout", "idle-timeout", "acct-interim-interval"];
+
+pub(super) struct Vendors<'a> {
+    set: &'a VendorSet,
+    /// Of NAS whose type is no vendor.
+    otherwise: &'a str,
+    /// Those of the source's NAS and of the tenant's, with what the tenant has in their place; one NAS of each.
+    of_nas: BTreeMap<&'a str, (&'a Vendor, String)>,
+}
+
+impl<'a> Vendors<'a> {
+    /// # Errors
+    /// There is no vendor of that name.
+    pub(super) fn new(
+        set: &'a VendorSet,
+        named: Option<&str>,
+        tenant: &Tenant,
+        content: &Content,
+        there: &[Nas],
+    ) -> Result<Self, String> {
+        let speaks = |prefix: &str| {
+            let mut rows = content.reply.iter().chain(&content.group_reply);
+            rows.any(|row| row.attribute.starts_with(prefix))
+        };
+        let otherwise = match named {
+            Some(name) => name,
+            None if speaks("Mikrotik-") => "mikrotik",
+            None if speaks("WISPr-") => "wispr",
+            None => "generic",
+        };
+        let Some(otherwise) = set.get(otherwise) else {
+            let known: Vec<&str> = set.vendors().iter().map(Vendor::name).collect();
+            return Err(format!("there is no vendor {otherwise:?}: {}", known.join(", ")));
+        };
+        let mut vendors = Self {
+            set,
+            otherwise: otherwise.name(),
+            of_nas: BTreeMap::new(),
+        };
+        let theirs = content
+            .nas
+            .iter()
+            .map(|nas| (set.get(&nas.kind).unwrap_or(otherwise), &nas.nasname));
+        let ours = there
+            .iter()
+            .filter(|nas| nas.tenant_id == tenant.id)
+            .map(|nas| (set.get(&nas.vendor).unwrap_or(set.generic()), &nas.nasname));
+        for (vendor, nasname) in theirs.chain(ours) {
+            let vendor = set.for_tenant([&tenant.id, &tenant.name], vendor);
+            vendors
+                .of_nas
+                .entry(vendor.name())
+                .or_insert_with(|| (vendor, format!("NAS {nasname}, of vendor {},", vendor.name())));
+        }
+        if vendors.of_nas.is_empty() {
+            // Its NAS are in a file: somebody will add them.
+            let told = format!("a NAS of vendor {}", otherwise.name());
+            vendors.of_nas.insert(otherwise.name(), (otherwise, told));
+        }
+        Ok(vendors)
+    }
+
+    /// The vendor of a NAS by its type.
+    pub(super) fn of(&self, kind: &str) -> &str {
+        self.set.get(kind).map_or(self.otherwise, Vendor::name)
+    }
+
+    /// Why NAS would be told something else by the plan than by rows that give these attributes (in lower case).
+    pub(super) fn why_not<'n>(&self, plan: &Plan, gives: impl Iterator<Item = &'n str>) -> Option<String> {
+        let given: BTreeSet<String> = gives.filter(|name| !OF_ALL.contains(name)).map(str::to_owned).collect();
+        let terms = Terms::from(plan);
+        self.of_nas.values().find_map(|(vendor, nas)| {
+            let reply = match vendor.reply(&terms) {
+                Ok(reply) => reply,
+                Err(why) => return Some(format!("{nas} cannot be told: {why}")),
+            };
+            let told: BTreeSet<String> = reply
+                .iter()
+                .map(|item| item.attribute.name().to_ascii_lowercase())
+                .collect();
+            (told != given).then(|| {
+                let told: Vec<&str> = reply.iter().map(|item| item.attribute.name()).collect();
+                let told = if told.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    told.join(", ")
+                };
+                format!("{nas} would be told {told} by a plan")
+            })
+        })
+    }
+}
