@@ -55,7 +55,7 @@ impl Run {
 
 impl Lab {
     /// Run a test on a database of the kind; loudly not at all where there is no PostgreSQL.
-    pub(crate) fn run_on(kind: Kind, test: fn(&Self)) {
+    pub(crate) fn run_on(kind: Kind, test: impl FnOnce(&Self)) {
         let directory = tempfile::tempdir().unwrap();
         let (url, server) = match kind {
             Kind::Sqlite => (format!("sqlite://{}", directory.path().join("isp.db").display()), None),

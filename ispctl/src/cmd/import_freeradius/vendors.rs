@@ -90,7 +90,7 @@ impl<'a> Vendors<'a> {
                 .iter()
                 .map(|item| item.attribute.name().to_ascii_lowercase())
                 .collect();
-            (told != given).then(|| {
+            (told != as_told(&given, &told)).then(|| {
                 let told: Vec<&str> = reply.iter().map(|item| item.attribute.name()).collect();
                 let told = if told.is_empty() {
                     "nothing".to_owned()
@@ -101,4 +101,16 @@ impl<'a> Vendors<'a> {
             })
         })
     }
+}
+
+/// MikroTik takes WISPr's rates for its own, in whose place a plan gives its own (RouterOS manual, RADIUS client).
+fn as_told(given: &BTreeSet<String>, told: &BTreeSet<String>) -> BTreeSet<String> {
+    const RATES: [&str; 2] = ["wispr-bandwidth-max-down", "wispr-bandwidth-max-up"];
+    const MIKROTIK: &str = "mikrotik-rate-limit";
+    let mut given = given.clone();
+    if told.contains(MIKROTIK) && RATES.iter().all(|rate| given.contains(*rate)) {
+        given.retain(|attribute| !RATES.contains(&attribute.as_str()));
+        given.insert(MIKROTIK.to_owned());
+    }
+    given
 }
