@@ -42,6 +42,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0020_coa_orders",
     "0021_session_begin",
     "0022_locked_out",
+    "0023_replaced_rows",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -68,6 +69,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0020_coa_orders",
     "0021_session_begin",
     "0022_locked_out",
+    "0023_replaced_rows",
 );
 
 statements! {

@@ -301,6 +301,94 @@ async fn replace_subscribers(db: &Database) {
     assert_eq!(ids, ["ada", "gil", "new1", "new2"]);
 }
 
+/// Whoever had the row before must be read again, too.
+#[test]
+fn a_replaced_row_reaches_the_feed_of_who_had_it() {
+    crate::harness::on_sqlite(|db| Box::pin(replace_rows(db)));
+}
+
+async fn replace_rows(db: &Database) {
+    for id in ["t1", "t2"] {
+        db.store.tenant_add(&tenant(id)).await.unwrap();
+    }
+    for id in ["ada", "bob"] {
+        db.store.subscriber_add(&subscriber(id, "t1")).await.unwrap();
+    }
+    for statement in [
+        "INSERT INTO radcheck (id, tenant_id, username, attribute, op, value) VALUES (7, 't1', 'ada', 'Class', '==', 'a')",
+        "INSERT INTO radreply (id, tenant_id, username, attribute, op, value) VALUES (7, 't1', 'ada', 'Class', '=', 'a')",
+        "INSERT INTO radusergroup (id, tenant_id, username, groupname) VALUES (7, 't1', 'ada', 'gold')",
+        "INSERT INTO radgroupcheck (id, tenant_id, groupname, attribute, op, value) VALUES (7, 't1', 'g', 'Class', '==', 'a')",
+        "INSERT INTO radgroupreply (id, tenant_id, groupname, attribute, op, value) VALUES (7, 't1', 'g', 'Class', '=', 'a')",
+        "INSERT INTO subscriber_network_profiles (id, tenant_id, subscriber_id) VALUES ('n', 't1', 'ada')",
+        "INSERT INTO subscriber_schedule (id, tenant_id, subscriber_id, at, status)
+            VALUES ('s', 't1', 'ada', '2030-01-01 00:00:00', 'active')",
+        "INSERT INTO nas (id, tenant_id, nasname, secret) VALUES (7, 't1', '192.0.2.1', 'x'), (8, 't1', '192.0.2.2', 'x'),
+            (9, 't1', '192.0.2.3', 'x')",
+    ] {
+        db.raw(statement).await;
+    }
+    for (statement, tenant, replaced) in [
+        (
+            "REPLACE INTO radcheck (id, tenant_id, username, attribute, op, value) VALUES (7, 't1', 'bob', 'Class', '==', 'a')",
+            "t1",
+            "ada",
+        ),
+        (
+            "REPLACE INTO radreply (id, tenant_id, username, attribute, op, value) VALUES (7, 't1', 'bob', 'Class', '=', 'a')",
+            "t1",
+            "ada",
+        ),
+        (
+            "REPLACE INTO radusergroup (id, tenant_id, username, groupname) VALUES (7, 't1', 'bob', 'gold')",
+            "t1",
+            "ada",
+        ),
+        (
+            "REPLACE INTO radgroupcheck (id, tenant_id, groupname, attribute, op, value) VALUES (7, 't2', 'g', 'Class', '==', 'a')",
+            "t1",
+            "t1",
+        ),
+        (
+            "REPLACE INTO radgroupreply (id, tenant_id, groupname, attribute, op, value) VALUES (7, 't2', 'g', 'Class', '=', 'a')",
+            "t1",
+            "t1",
+        ),
+        (
+            "REPLACE INTO subscriber_network_profiles (id, tenant_id, subscriber_id) VALUES ('n', 't1', 'bob')",
+            "t1",
+            "ada",
+        ),
+        (
+            "REPLACE INTO subscriber_schedule (id, tenant_id, subscriber_id, at, status)
+                VALUES ('s', 't1', 'bob', '2030-01-01 00:00:00', 'active')",
+            "t1",
+            "ada",
+        ),
+        (
+            "REPLACE INTO nas (id, tenant_id, nasname, secret) VALUES (7, 't2', '192.0.2.9', 'x')",
+            "t1",
+            "7",
+        ),
+        (
+            "REPLACE INTO nas (tenant_id, nasname, secret) VALUES ('t2', '192.0.2.2', 'x')",
+            "t1",
+            "8",
+        ),
+        (
+            "UPDATE OR REPLACE nas SET nasname = '192.0.2.3' WHERE id = 7",
+            "t1",
+            "9",
+        ),
+    ] {
+        let position = db.store.load_snapshot(&mut Base::default()).await.unwrap();
+        db.raw(statement).await;
+        let changes = changes(db, &position).await;
+        let told = changes.iter().any(|c| c.tenant_id == tenant && c.id == replaced);
+        assert!(told, "{statement}: {changes:?}");
+    }
+}
+
 /// The program of the system may be older than the library in this build.
 #[test]
 fn the_systems_sqlite3_can_write() {
