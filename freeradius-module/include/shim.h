@@ -100,6 +100,7 @@ typedef struct rlm_rust_item {
 	size_t		len;		//!< 4 for integers (host order) and IPv4, 16 for IPv6, 18 for an IPv6 prefix.
 	int8_t		tag;
 	bool		keep;		//!< Leave an existing one alone, instead of replacing all of them.
+	bool		keyed;		//!< "key=value": replace those of the same key only.
 } rlm_rust_item_t;
 
 /*
@@ -110,6 +111,7 @@ void		rlm_rust_pairs_find(REQUEST *request, pair_lists_t list, DICT_ATTR const *
 bool		rlm_rust_pairs_find_nth(REQUEST *request, pair_lists_t list, DICT_ATTR const *wanted, size_t n,
 					rlm_rust_value_t *found);
 bool		rlm_rust_pairs_put(REQUEST *request, pair_lists_t list, rlm_rust_item_t const items[], size_t count);
+void		rlm_rust_pairs_drop(REQUEST *request, pair_lists_t list, DICT_ATTR const *da);
 bool		rlm_rust_pairs_append_row(TALLOC_CTX *ctx, VALUE_PAIR **list, char const *attribute, char const *op,
 					  char const *value);
 char const	*rlm_rust_pairs_expand(REQUEST *request, VALUE_PAIR *list);

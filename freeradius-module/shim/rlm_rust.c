@@ -121,6 +121,42 @@ static bool value_write(VALUE_PAIR *vp, rlm_rust_item_t const *item)
 	return true;
 }
 
+/** Delete what an item takes the place of
+ */
+static void make_way(VALUE_PAIR **head, rlm_rust_item_t const *item)
+{
+	uint8_t const	*equals = item->keyed ? memchr(item->ptr, '=', item->len) : NULL;
+	size_t		key;
+	VALUE_PAIR	**p = head;
+
+	if (!equals) {
+		fr_pair_delete_by_da(head, item->da);
+		return;
+	}
+
+	key = (equals - item->ptr) + 1;
+	while (*p) {
+		VALUE_PAIR *vp = *p;
+
+		if ((vp->da == item->da) && (vp->da->type == PW_TYPE_STRING) && (vp->vp_length >= key) &&
+		    (memcmp(vp->vp_strvalue, item->ptr, key) == 0)) {
+			*p = vp->next;
+			talloc_free(vp);
+			continue;
+		}
+		p = &vp->next;
+	}
+}
+
+/** Take all pairs of an attribute out of a list
+ */
+void rlm_rust_pairs_drop(REQUEST *request, pair_lists_t list, DICT_ATTR const *da)
+{
+	VALUE_PAIR **head = radius_list(request, list);
+
+	if (head && *head) fr_pair_delete_by_da(head, da);
+}
+
 /** Put typed attributes into a list
  *
  * Those already there under the same name go first, unless they are to be kept. All or nothing.
@@ -149,7 +185,7 @@ bool rlm_rust_pairs_put(REQUEST *request, pair_lists_t list, rlm_rust_item_t con
 	}
 
 	if (*head) for (i = 0; i < count; i++) {
-		if (!items[i].keep) fr_pair_delete_by_da(head, items[i].da);
+		if (!items[i].keep) make_way(head, &items[i]);
 	}
 	if (first) fr_pair_add(head, first);
 	return true;

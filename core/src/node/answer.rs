@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use crate::group::Group;
 use crate::password::AuthMethod;
-use crate::policy::Refusal;
 use crate::policy::binding::Packet;
 use crate::policy::mark::Mark;
 use crate::policy::reply::ReplyItem;
+use crate::policy::{Refusal, Withheld};
 use crate::secret::Secret;
 use crate::snapshot::Sender;
 use crate::subscriber::RawRow;
@@ -69,6 +69,8 @@ pub struct Authorization<'a> {
     pub ends: Option<u32>,
     /// Whether `reply` gives less than the subscriber's own plan, and so goes over raw rows.
     pub lowered: bool,
+    /// Addresses that no raw row gives either.
+    pub withheld: Withheld,
     /// Raw rows, to be evaluated by the server itself after `reply` is in place.
     pub checks: &'a [RawRow<'a>],
     pub replies: &'a [RawRow<'a>],

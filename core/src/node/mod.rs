@@ -222,6 +222,7 @@ impl Node {
                 reply: &decision.reply,
                 ends: decision.ends,
                 lowered: decision.lowered,
+                withheld: decision.withheld,
                 checks: &entry.checks,
                 replies: &entry.replies,
                 groups: &groups,

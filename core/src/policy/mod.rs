@@ -21,7 +21,6 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::password::{AuthMethod, Scheme};
-use crate::plan::Plan;
 use crate::subscriber::Status;
 use crate::tenant::{Condition, Tenant, TenantRealm};
 use binding::{Binding, Compared, Packet};
@@ -301,8 +300,39 @@ pub struct Decision<'a> {
     pub reply: Vec<ReplyItem<'a>>,
     /// Seconds until another decision is due, by an expiry, a quota, hours or a plan: no session is to last longer.
     pub ends: Option<u32>,
+    /// Addresses that it does not get, whoever would give them.
+    pub withheld: Withheld,
     /// Whether the reply gives less than the subscriber's own plan: a restriction, or the tier of a quota.
     pub lowered: bool,
+}
+
+/// What a restriction does not give, since it would lead out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Withheld {
+    /// The static IPv4 address: there is a pool instead.
+    pub ipv4: bool,
+    /// The static IPv6 address and prefix, and pools of them that are not the restriction's.
+    pub ipv6: bool,
+    /// The same of delegated prefixes.
+    pub delegated_ipv6: bool,
+}
+
+impl Withheld {
+    /// A pool takes the place of what is static. One that restricts by an IPv4 pool, a list or a portal says nothing of IPv6,
+    /// over which nothing would hold the subscriber: it gets IPv6 only where a pool for it is named.
+    fn by(restrictions: &[&PlanReply]) -> Self {
+        restrictions.iter().fold(Self::default(), |withheld, restriction| {
+            let plan = &restriction.plan;
+            let speaks_ipv6 = plan.ipv6_pool.is_some() || plan.delegated_ipv6_pool.is_some();
+            let of_ipv4 = plan.ipv4_pool.is_some() || plan.address_list.is_some() || plan.redirect_url.is_some();
+            let no_ipv6 = of_ipv4 && !speaks_ipv6;
+            Self {
+                ipv4: withheld.ipv4 || plan.ipv4_pool.is_some(),
+                ipv6: withheld.ipv6 || plan.ipv6_pool.is_some() || no_ipv6,
+                delegated_ipv6: withheld.delegated_ipv6 || plan.delegated_ipv6_pool.is_some() || no_ipv6,
+            }
+        })
+    }
 }
 
 /// Decide whether the subscriber is let in, and with which reply.
@@ -315,27 +345,47 @@ pub struct Decision<'a> {
 /// # Errors
 /// The refusal of the first rule that refuses, or of a plan that the NAS cannot be told of.
 pub fn decide<'a>(facts: &Facts<'a>) -> Result<Decision<'a>, Refusal> {
-    let mut restriction = None;
+    let mut restrictions = Vec::new();
+    let mut restricted = None;
     let mut notes = Vec::new();
     for rule in &RULES {
         match (rule.judge)(facts) {
             Finding::Pass => {}
             Finding::Note(note) => notes.push(note),
             Finding::Restrict(plan, why) => {
-                restriction.get_or_insert((plan, why));
+                restrictions.push(plan);
+                restricted.get_or_insert(why);
             }
             Finding::Refuse(refusal) => return Err(refusal),
         }
     }
-    let (plan, restricted) = restriction.unzip();
-    let reply = reply(facts, plan).map_err(|why| Refusal::new(Reason::BadAttribute, why.to_string()))?;
+    if let (Some(first), Some(why)) = (restrictions.first(), &restricted)
+        && !first.can_be_told(facts.vendor)
+    {
+        return Err(untold(first, facts.vendor, why));
+    }
+    let withheld = Withheld::by(&restrictions);
+    let reply =
+        reply(facts, &restrictions, withheld).map_err(|why| Refusal::new(Reason::BadAttribute, why.to_string()))?;
     Ok(Decision {
         lowered: restricted.is_some() || facts.tier().is_some(),
         restricted,
+        withheld,
         notes,
         reply,
         ends: facts.ends().map(|at| left(at, facts.now)),
     })
+}
+
+/// A restriction of which the NAS hears nothing would be none.
+fn untold(restriction: &PlanReply, vendor: &Vendor, why: &Refusal) -> Refusal {
+    let message = format!(
+        "{}; plan {} cannot restrict it there, since nothing of the plan is said to a NAS of vendor {}",
+        why.message,
+        restriction.plan.name,
+        vendor.name()
+    );
+    Refusal::new(why.reason, message)
 }
 
 /// A rule, told.
@@ -373,7 +423,11 @@ pub fn explain(facts: &Facts<'_>) -> Vec<Told> {
 /// At most this many items are written below the vendor's; one allocation serves them all.
 const MOST_ITEMS: usize = 14;
 
-fn reply<'a>(facts: &Facts<'a>, restricted: Option<&'a PlanReply>) -> Result<Vec<ReplyItem<'a>>, TooLong> {
+fn reply<'a>(
+    facts: &Facts<'a>,
+    restrictions: &[&'a PlanReply],
+    withheld: Withheld,
+) -> Result<Vec<ReplyItem<'a>>, TooLong> {
     let subscriber = facts.subscriber;
     let plan = facts.plan.map(|compiled| &compiled.plan);
     let tier = facts.tier();
@@ -384,15 +438,13 @@ fn reply<'a>(facts: &Facts<'a>, restricted: Option<&'a PlanReply>) -> Result<Vec
     // What the plan of a tier says goes before all else.
     let first = over.map(|compiled| &compiled.plan);
     let mut items = Vec::with_capacity(MOST_ITEMS + facts.vendor.items().len());
-    match restricted {
-        Some(restricted) => {
-            vendor::write_restricted(facts.vendor, restricted, over, facts.plan, subscriber, &mut items)?
-        }
-        None => vendor::write(facts.vendor, over, facts.plan, subscriber, &mut items)?,
+    if restrictions.is_empty() {
+        vendor::write(facts.vendor, over, facts.plan, subscriber, &mut items)?;
+    } else {
+        let instead_of = [over, facts.plan];
+        vendor::write_restricted(facts.vendor, restrictions, instead_of, withheld, subscriber, &mut items)?;
     }
-    // Where a restriction has a pool, what is static is not given.
-    let cap = restricted.map(|compiled| &compiled.plan);
-    let pooled = |pool: fn(&Plan) -> &Option<String>| cap.is_some_and(|plan| pool(plan).is_some());
+    let caps = || restrictions.iter().map(|compiled| &compiled.plan);
     let mut push = |attribute, value| {
         items.push(ReplyItem {
             attribute,
@@ -405,24 +457,24 @@ fn reply<'a>(facts: &Facts<'a>, restricted: Option<&'a PlanReply>) -> Result<Vec
     if let Some(username) = facts.found_by_line {
         push(Attribute::UserName, Value::Text(username.into()));
     }
-    if let Some(address) = subscriber.static_ipv4.filter(|_| !pooled(|plan| &plan.ipv4_pool)) {
+    if let Some(address) = subscriber.static_ipv4.filter(|_| !withheld.ipv4) {
         push(Attribute::FramedIpAddress, Value::Ipv4(address));
     }
-    if let Some(address) = subscriber.static_ipv6.filter(|_| !pooled(|plan| &plan.ipv6_pool)) {
+    if let Some(address) = subscriber.static_ipv6.filter(|_| !withheld.ipv6) {
         push(Attribute::FramedIpv6Address, Value::Ipv6(address));
     }
-    if let Some(prefix) = subscriber.ipv6_prefix.filter(|_| !pooled(|plan| &plan.ipv6_pool)) {
+    if let Some(prefix) = subscriber.ipv6_prefix.filter(|_| !withheld.ipv6) {
         push(Attribute::FramedIpv6Prefix, Value::Ipv6Prefix(prefix));
     }
     let delegated = subscriber.delegated_ipv6_prefix;
-    if let Some(prefix) = delegated.filter(|_| !pooled(|plan| &plan.delegated_ipv6_pool)) {
+    if let Some(prefix) = delegated.filter(|_| !withheld.delegated_ipv6) {
         push(Attribute::DelegatedIpv6Prefix, Value::Ipv6Prefix(prefix));
     }
     let limit = first
         .and_then(|p| p.session_timeout)
         .or(subscriber.session_timeout)
         .or(plan.and_then(|p| p.session_timeout));
-    let limit = lower(limit, cap.and_then(|p| p.session_timeout));
+    let limit = caps().fold(limit, |limit, p| lower(limit, p.session_timeout));
     if let Some(seconds) = session_timeout(limit, facts.ends(), facts.now) {
         push(Attribute::SessionTimeout, Value::Integer(seconds));
     }
@@ -430,10 +482,11 @@ fn reply<'a>(facts: &Facts<'a>, restricted: Option<&'a PlanReply>) -> Result<Vec
         .and_then(|p| p.idle_timeout)
         .or(subscriber.idle_timeout)
         .or(plan.and_then(|p| p.idle_timeout));
-    if let Some(seconds) = lower(idle, cap.and_then(|p| p.idle_timeout)) {
+    let idle = caps().fold(lower(idle, None), |idle, p| lower(idle, p.idle_timeout));
+    if let Some(seconds) = idle {
         push(Attribute::IdleTimeout, Value::Integer(seconds));
     }
-    let mut plans = cap.into_iter().chain(first).chain(plan);
+    let mut plans = caps().chain(first).chain(plan);
     if let Some(seconds) = plans.find_map(|p| p.acct_interim_interval) {
         let seconds = jittered(seconds, facts.tenant.interim_jitter_percent, facts.seed);
         push(Attribute::AcctInterimInterval, Value::Integer(seconds));

@@ -3,7 +3,7 @@
 use isp_core::group::Group;
 use isp_core::node::{Authorization, Credential};
 use isp_core::policy::reply::{Attribute, ReplyItem, Value};
-use isp_core::policy::{Reason, Refusal};
+use isp_core::policy::{Reason, Refusal, Withheld};
 use isp_core::subscriber::RawRow;
 
 use super::credentials::{Credentials, Line};
@@ -105,13 +105,28 @@ fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Resul
     }
     let of_rows = limits(request);
     if authorization.lowered {
-        // What a row would have in place of a restriction's or a tier's terms, it has no more.
+        // What a row would have in place of a restriction's or a tier's terms, it has no more; nor what leads out of them.
+        request.take_away(withheld(authorization.withheld));
         request
             .reply(authorization.reply)
             .map_err(|why| put_failed(request, why))?;
     }
     keep_limits(request, of_rows, authorization)?;
     fits(request)
+}
+
+/// The attributes that would give what is withheld. The policy's own come after they were taken away.
+fn withheld(withheld: Withheld) -> impl Iterator<Item = Name> {
+    [
+        (withheld.ipv4, Name::FramedIpAddress),
+        (withheld.ipv6, Name::FramedIpv6Address),
+        (withheld.ipv6, Name::FramedIpv6Prefix),
+        (withheld.ipv6, Name::FramedIpv6Pool),
+        (withheld.delegated_ipv6, Name::DelegatedIpv6Prefix),
+        (withheld.delegated_ipv6, Name::DelegatedIpv6PrefixPool),
+    ]
+    .into_iter()
+    .filter_map(|(withheld, name)| withheld.then_some(name))
 }
 
 /// Session-Timeout and Idle-Timeout of the reply.
@@ -285,6 +300,7 @@ mod tests {
             reply: &[],
             ends: None,
             lowered: false,
+            withheld: Withheld::default(),
             checks,
             replies,
             groups: &[],
@@ -364,6 +380,10 @@ mod tests {
         let authorization = Authorization {
             restricted: Some(&why),
             lowered: true,
+            withheld: Withheld {
+                ipv4: true,
+                ..Withheld::default()
+            },
             groups: &[&group],
             ..authorization(&[], &[REPLY])
         };
@@ -371,7 +391,14 @@ mod tests {
         grant(&mut request, &authorization).unwrap();
         assert_eq!(
             request.done,
-            ["give", "reply 0", "merge Reply", "merge Reply", "reply 0"]
+            [
+                "give",
+                "reply 0",
+                "merge Reply",
+                "merge Reply",
+                "take away Framed-IP-Address",
+                "reply 0"
+            ]
         );
     }
 

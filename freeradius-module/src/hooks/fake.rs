@@ -111,6 +111,11 @@ impl Request for Fake {
         Ok(())
     }
 
+    fn take_away(&mut self, attributes: impl Iterator<Item = Name>) {
+        self.done
+            .extend(attributes.map(|name| format!("take away {}", name.as_str())));
+    }
+
     /// A row without an operator is one the server cannot build.
     fn build<'a>(&self, _: List, mut rows: impl Iterator<Item = RawRow<'a>>) -> Result<String, String> {
         match rows.next() {

@@ -110,6 +110,9 @@ pub trait Request {
     /// Put the policy's items into the reply, in place of others of the same name.
     fn reply(&mut self, items: &[ReplyItem<'_>]) -> Result<(), PutError>;
 
+    /// Take attributes out of the reply, whoever gave them.
+    fn take_away(&mut self, attributes: impl Iterator<Item = Name>);
+
     /// Build the pairs of raw rows for a list. Nothing happens to the request.
     fn build<'a>(&self, list: List, rows: impl Iterator<Item = RawRow<'a>>) -> Result<Self::Rows, String>;
 

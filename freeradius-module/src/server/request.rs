@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use isp_core::node::{Client, Credential};
 use isp_core::policy::Reason;
-use isp_core::policy::reply::{ReplyItem, Value as ReplyValue};
+use isp_core::policy::reply::{Attribute as ReplyAttribute, ReplyItem, Value as ReplyValue};
 use isp_core::subscriber::RawRow;
 
 use super::dictionary::Attributes;
@@ -234,7 +234,13 @@ fn item(da: *const sys::DICT_ATTR, tag: u8, bytes: &[u8], keep: bool) -> sys::rl
         len: bytes.len(),
         tag: tag.cast_signed(),
         keep,
+        keyed: false,
     }
+}
+
+/// Cisco-AVPair and its like carry "key=value": what they say is a matter of the key.
+fn is_keyed(attribute: ReplyAttribute<'_>) -> bool {
+    matches!(attribute, ReplyAttribute::Vendor(vendor) if vendor.name().ends_with("AVPair"))
 }
 
 /// The bytes of a value as a pair holds them.
@@ -345,9 +351,23 @@ impl<'r> Request for RequestRef<'r> {
         let raw: Vec<_> = items
             .iter()
             .zip(&encoded)
-            .map(|(given, value)| item(self.attributes.reply(given.attribute), given.tag, value.bytes(), false))
+            .map(|(given, value)| sys::rlm_rust_item_t {
+                keyed: is_keyed(given.attribute),
+                ..item(self.attributes.reply(given.attribute), given.tag, value.bytes(), false)
+            })
             .collect();
         self.put(self.request, List::Reply, &raw)
+    }
+
+    fn take_away(&mut self, attributes: impl Iterator<Item = Name>) {
+        for name in attributes {
+            let (request, list) = (self.request.as_ptr(), List::Reply.raw());
+            let attribute = self.attributes.name(name);
+            if !attribute.is_null() {
+                // SAFETY: request-lists: a live request; the attribute is one of the server's dictionary.
+                unsafe { sys::rlm_rust_pairs_drop(request, list, attribute) };
+            }
+        }
     }
 
     fn hold_back(&mut self, delay: Duration) -> Result<(), PutError> {

@@ -80,7 +80,7 @@ macro_rules! from_each_kind {
             }
             $(
                 mod $name {
-                    #[test] fn into_sqlite() { super::from(super::super::$name, Kind::Sqlite); }
+                    #[test] fn into_sqlite() { super::from(super::super::$name, crate::lab::Kind::Sqlite); }
                     #[test] fn into_postgres() { super::from(super::super::$name, crate::lab::Kind::Postgres); }
                 }
             )+

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod restrictions;
 mod rules;
 
 use std::sync::LazyLock;

@@ -15,11 +15,11 @@ const CONDITIONS: [(Condition, Reason); 5] = [
     (Condition::Quarantined, Reason::Quarantined),
 ];
 
-fn ready(plan: Plan) -> PlanReply {
+pub(super) fn ready(plan: Plan) -> PlanReply {
     PlanReply::new(plan, &VENDORS)
 }
 
-fn garden() -> PlanReply {
+pub(super) fn garden() -> PlanReply {
     ready(Plan {
         name: "garden".to_owned(),
         download_rate_kbps: 256,
@@ -29,14 +29,14 @@ fn garden() -> PlanReply {
     })
 }
 
-fn on(condition: Condition, action: Action<'_>) -> Actions<'_> {
+pub(super) fn on(condition: Condition, action: Action<'_>) -> Actions<'_> {
     let mut actions = REJECT_ALL;
     actions[condition as usize] = action;
     actions
 }
 
 /// Reason and reply, or the reason of the refusal.
-fn outcome(facts: &Facts<'_>) -> Result<(Option<Reason>, Vec<String>), Reason> {
+pub(super) fn outcome(facts: &Facts<'_>) -> Result<(Option<Reason>, Vec<String>), Reason> {
     decide(facts)
         .map(|decision| {
             let restricted = decision.restricted.map(|why| why.reason);

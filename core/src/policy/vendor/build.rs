@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::coa::{SENT, Undo, UndoBy, UndoValue};
 use super::file::{self, AlternativeTable, CoaTable, ItemTable, Problem, Tenants, Text, UndoTable, VendorTable};
 use super::item::{Alternative, Item, VendorAttribute};
-use super::{Coa, Fault, GENERIC, Source, Vendor, VendorSet, nearest, template};
+use super::{Coa, Fault, GENERIC, SaysRate, Source, Vendor, VendorSet, nearest, template};
 use crate::dictionary::{Definition, Definitions};
 use crate::policy::reply::Attribute;
 
@@ -124,6 +124,7 @@ impl Builder<'_> {
                 description: this.table.description.clone(),
                 extends: draft.extends,
                 index,
+                rates: SaysRate::of(&draft.items),
                 items: draft.items,
                 coa: draft.coa,
             };

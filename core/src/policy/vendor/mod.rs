@@ -69,7 +69,35 @@ pub struct Vendor {
     extends: Option<String>,
     index: u16,
     items: Vec<Item>,
+    rates: SaysRate,
     coa: Coa,
+}
+
+/// Of which directions a NAS hears the rate itself, and not only the name of a profile that has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct SaysRate {
+    upload: bool,
+    download: bool,
+}
+
+impl SaysRate {
+    fn of(items: &[Item]) -> Self {
+        let reply = |upload, download| {
+            let terms = Terms {
+                upload_kbps: Some(upload),
+                download_kbps: Some(download),
+                ..Terms::default()
+            };
+            items.iter().map(|item| item.fill(&terms)).collect::<Vec<_>>()
+        };
+        // Two rates that no rounding makes one.
+        let (low, high) = (1_000, 2_000);
+        let both_low = reply(low, low);
+        Self {
+            upload: reply(high, low) != both_low,
+            download: reply(low, high) != both_low,
+        }
+    }
 }
 
 /// One `generic` vendor that writes nothing.
@@ -81,6 +109,7 @@ impl Default for VendorSet {
             extends: None,
             index: 0,
             items: Vec::new(),
+            rates: SaysRate::default(),
             coa: Coa::default(),
         };
         Self {

@@ -2,9 +2,9 @@
 
 use super::{Differing, Terms, TooLong, Vendor, VendorSet};
 use crate::plan::Plan;
-use crate::policy::SubscriberFacts;
 use crate::policy::hours::{Hours, HoursError};
 use crate::policy::reply::{ReplyItem, Value};
+use crate::policy::{SubscriberFacts, Withheld};
 
 /// A plan with what it replies on NAS of each vendor, made once instead of at every login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,11 @@ impl PlanReply {
         let ready = vendors.vendors().iter().map(|vendor| fill(vendor, &terms)).collect();
         let hours = plan.login_time.as_deref().map(Hours::parse);
         Self { plan, hours, ready }
+    }
+
+    /// Whether a NAS of this vendor hears anything of the plan's own terms. Who has no vendors tells NAS in a way of its own.
+    pub(in crate::policy) fn can_be_told(&self, vendor: &Vendor) -> bool {
+        vendor.items.is_empty() || self.ready(vendor).is_ok_and(|ready| !ready.is_empty())
     }
 
     /// # Errors
@@ -83,45 +88,58 @@ pub(in crate::policy) fn write<'a>(
     }
     if let (Some(_), Some(plan)) = (first, plan) {
         differing = differing.and(terms.fall_back_on(&plan.plan));
+        differing = differing.and(terms.fall_back_on_qos(&plan.plan, vendor));
     }
     differing = differing.and(terms.leave_pools_of(subscriber));
     write_differing(vendor, base, &terms, differing, reply)
 }
 
-/// Write what the vendor says of a plan that restricts: its terms, but no higher rates than there are without it. What is
-/// without it is the plan of the tier (`first`), or else `plan` with the subscriber's own rates.
+/// Write what the vendor says of plans that restrict: the terms of the first, but no higher rates than any of the others
+/// gives, or than there are without them. What is without them is the plan of the tier, or else the subscriber's own with its
+/// own rates (`instead_of`, in this order).
 ///
-/// Pools come from the plan in force where the restriction names none, everything else from the restriction alone: a list
-/// or a filter of the plan could lead out of it.
+/// Pools come from the plan in force where the restriction names none and they are not withheld, everything else from the
+/// restriction alone: a list or a filter of the plan could lead out of it.
 ///
 /// # Errors
 /// A value that does not fit into its attribute.
 pub(in crate::policy) fn write_restricted<'a>(
     vendor: &'a Vendor,
-    restriction: &'a PlanReply,
-    first: Option<&'a PlanReply>,
-    plan: Option<&'a PlanReply>,
+    restrictions: &[&'a PlanReply],
+    instead_of: [Option<&'a PlanReply>; 2],
+    withheld: Withheld,
     subscriber: &SubscriberFacts,
     reply: &mut Vec<ReplyItem<'a>>,
 ) -> Result<(), TooLong> {
-    let mut active = first
+    let Some((restriction, others)) = restrictions.split_first() else {
+        return Ok(());
+    };
+    let [tier, plan] = instead_of;
+    let mut active = tier
         .or(plan)
         .map_or_else(Terms::default, |base| Terms::from(&base.plan));
-    if first.is_none() && (subscriber.upload_kbps.is_some() || subscriber.download_kbps.is_some()) {
+    if tier.is_none() && (subscriber.upload_kbps.is_some() || subscriber.download_kbps.is_some()) {
         active.set_rates(subscriber.upload_kbps, subscriber.download_kbps);
     }
-    let mut terms = Terms::from(&restriction.plan);
-    let mut differing = terms.lower_to(&active);
-    for plan in first.into_iter().chain(plan) {
-        differing = differing.and(terms.fall_back_on_pools(&plan.plan));
-    }
-    // A pool of the restriction itself stands: the static address it replaces is not given.
     let own = Terms::from(&restriction.plan);
+    let mut terms = own;
+    let mut differing = terms.lower_to(&active);
+    for other in others {
+        differing = differing.and(terms.lower_to(&Terms::from(&other.plan)));
+    }
+    for plan in instead_of.into_iter().flatten() {
+        differing = differing.and(terms.fall_back_on_pools(&plan.plan));
+        differing = differing.and(terms.fall_back_on_qos(&plan.plan, vendor));
+    }
     differing = differing.and(terms.leave_pools_of(subscriber));
-    (terms.ipv4_pool, terms.ipv6_pool, terms.delegated_ipv6_pool) = (
-        own.ipv4_pool.or(terms.ipv4_pool),
-        own.ipv6_pool.or(terms.ipv6_pool),
-        own.delegated_ipv6_pool.or(terms.delegated_ipv6_pool),
+    // A pool of the restriction itself stands: the static address it replaces is not given.
+    let kept = |own: Option<&'a str>, other: Option<&'a str>, withheld: bool| own.or(other.filter(|_| !withheld));
+    terms.ipv4_pool = kept(own.ipv4_pool, terms.ipv4_pool, withheld.ipv4);
+    terms.ipv6_pool = kept(own.ipv6_pool, terms.ipv6_pool, withheld.ipv6);
+    terms.delegated_ipv6_pool = kept(
+        own.delegated_ipv6_pool,
+        terms.delegated_ipv6_pool,
+        withheld.delegated_ipv6,
     );
     write_differing(vendor, restriction, &terms, differing, reply)
 }
@@ -176,9 +194,16 @@ impl<'a> Terms<'a> {
         };
         let upload = |of: &Terms<'_>| (of.upload_kbps, of.upload_burst_kbps, of.upload_min_kbps);
         let download = |of: &Terms<'_>| (of.download_kbps, of.download_burst_kbps, of.download_min_kbps);
+        // 1 goes first, and what says nothing goes last.
+        let sooner = self
+            .priority
+            .is_some_and(|own| most.priority.is_none_or(|most| own < most));
+        if sooner {
+            self.priority = most.priority;
+        }
         let fits = no_more(upload(self), upload(most)) && no_more(download(self), download(most));
         if fits {
-            return Differing::NONE;
+            return if sooner { Differing::RATES } else { Differing::NONE };
         }
         let lower = |one: Option<u32>, other: Option<u32>| one.into_iter().chain(other).min();
         self.set_rates(
@@ -196,6 +221,30 @@ impl<'a> Terms<'a> {
     /// Take over the pools that are missing; tells which.
     fn fall_back_on_pools(&mut self, plan: &'a Plan) -> Differing {
         self.fall_back(plan, false)
+    }
+
+    /// Take over the names of QoS profiles that are missing, for the directions in which the vendor says no rate otherwise:
+    /// without a name there would be no limit. Tells whether it did.
+    fn fall_back_on_qos(&mut self, plan: &'a Plan, vendor: &Vendor) -> Differing {
+        let mut taken = Differing::NONE;
+        for (name, other, says_rate) in [
+            (
+                &mut self.qos_profile_upload,
+                &plan.qos_profile_upload,
+                vendor.rates.upload,
+            ),
+            (
+                &mut self.qos_profile_download,
+                &plan.qos_profile_download,
+                vendor.rates.download,
+            ),
+        ] {
+            if !says_rate && name.is_none() && other.is_some() {
+                *name = other.as_deref();
+                taken = Differing::QOS;
+            }
+        }
+        taken
     }
 
     fn fall_back(&mut self, plan: &'a Plan, all: bool) -> Differing {

@@ -81,7 +81,7 @@ pub struct Differing(u8);
 
 impl Differing {
     pub const NONE: Self = Self(0);
-    /// Rates, bursts and guarantees.
+    /// Rates, bursts, guarantees and priority.
     pub const RATES: Self = Self(1);
     pub const IPV4_POOL: Self = Self(1 << 1);
     pub const IPV6_POOL: Self = Self(1 << 2);
@@ -89,6 +89,7 @@ impl Differing {
     pub const ADDRESS_LIST: Self = Self(1 << 4);
     pub const FILTER_ID: Self = Self(1 << 5);
     pub const REDIRECT_URL: Self = Self(1 << 6);
+    pub const QOS: Self = Self(1 << 7);
     pub const POOLS: Self = Self::IPV4_POOL.and(Self::IPV6_POOL).and(Self::DELEGATED_IPV6_POOL);
 
     #[must_use]
@@ -194,10 +195,10 @@ terms! {
     number("download_burst_bytes", Differing::RATES, |terms| {
         burst_bytes(terms.download_burst_kbps, terms.download_burst_seconds)
     }),
-    number("priority", Differing::NONE, |terms| terms.priority.map(u64::from)),
+    number("priority", Differing::RATES, |terms| terms.priority.map(u64::from)),
     name("plan", Differing::NONE, |terms| terms.plan),
-    name("qos_profile_upload", Differing::NONE, |terms| terms.qos_profile_upload),
-    name("qos_profile_download", Differing::NONE, |terms| terms.qos_profile_download),
+    name("qos_profile_upload", Differing::QOS, |terms| terms.qos_profile_upload),
+    name("qos_profile_download", Differing::QOS, |terms| terms.qos_profile_download),
     name("address_list", Differing::ADDRESS_LIST, |terms| terms.address_list),
     name("ipv4_pool", Differing::IPV4_POOL, |terms| terms.ipv4_pool),
     name("ipv6_pool", Differing::IPV6_POOL, |terms| terms.ipv6_pool),

@@ -1,0 +1,259 @@
+//! What a restriction leaves of the service, on NAS that can be told of it in one way or another.
+
+use super::rules::{garden, on, outcome, ready};
+use super::*;
+
+fn suspended() -> SubscriberFacts {
+    SubscriberFacts {
+        status: Status::Suspended,
+        ..active()
+    }
+}
+
+/// The reply of a suspended subscriber of `plan`, restricted to `garden`.
+fn restricted(vendor_name: &str, plan: &PlanReply, garden: &PlanReply) -> Result<Vec<String>, Refusal> {
+    let (tenant, subscriber) = (tenant(), suspended());
+    let facts = Facts {
+        vendor: vendor(vendor_name),
+        plan: Some(plan),
+        actions: on(Condition::Suspended, Action::Restrict(garden)),
+        ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
+    };
+    decide(&facts).map(|decision| decision.reply.iter().map(show).collect())
+}
+
+/// The reply of a subscriber of `plan` that a quota has led to the plan `tier`.
+fn in_tier(vendor_name: &str, plan: &PlanReply, tier: &PlanReply) -> Vec<String> {
+    let (tenant, subscriber) = (tenant(), active());
+    let facts = Facts {
+        vendor: vendor(vendor_name),
+        plan: Some(plan),
+        tier: Some(Tier {
+            effect: TierEffect::Plan(tier),
+            of_time: false,
+            until: NOW + 1_000,
+        }),
+        ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
+    };
+    decide(&facts).unwrap().reply.iter().map(show).collect()
+}
+
+fn rates(name: &str, download_kbps: u32, upload_kbps: u32) -> Plan {
+    Plan {
+        name: name.to_owned(),
+        download_rate_kbps: download_kbps,
+        upload_rate_kbps: upload_kbps,
+        ..Plan::default()
+    }
+}
+
+fn gold() -> PlanReply {
+    ready(Plan {
+        qos_profile_upload: Some("GOLD-UP".to_owned()),
+        qos_profile_download: Some("GOLD-DOWN".to_owned()),
+        ..rates("gold", 100_000, 20_000)
+    })
+}
+
+#[test]
+fn of_several_restrictions_the_lowest_of_each_holds() {
+    let (tenant, plan) = (tenant(), plan());
+    let garden = garden();
+    let slower = ready(Plan {
+        session_timeout: Some(60),
+        idle_timeout: Some(30),
+        ..rates("slower", 64, 512)
+    });
+    let subscriber = SubscriberFacts {
+        expiration_date: Some(NOW - 1),
+        ..suspended()
+    };
+    let mut actions = on(Condition::Suspended, Action::Restrict(&garden));
+    actions[Condition::Expired as usize] = Action::Restrict(&slower);
+    let facts = Facts {
+        vendor: vendor("mikrotik"),
+        plan: Some(&plan),
+        actions,
+        ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
+    };
+    let (why, reply) = outcome(&facts).unwrap();
+    assert_eq!(why, Some(Reason::Suspended));
+    for expected in [
+        "Mikrotik-Rate-Limit = 128k/64k",
+        "Session-Timeout = 60",
+        "Idle-Timeout = 30",
+    ] {
+        assert!(reply.contains(&expected.to_owned()), "{expected}: {reply:?}");
+    }
+}
+
+#[test]
+fn a_restriction_goes_no_sooner_than_the_plan() {
+    let first = |name: &str, priority| {
+        ready(Plan {
+            priority,
+            ..rates(name, 1_000, 1_000)
+        })
+    };
+    for (own, of_garden, expected) in [
+        (Some(5), Some(1), "1000k/1000k 1000k/1000k 1000k/1000k 1/1 5"),
+        (Some(5), Some(7), "1000k/1000k 1000k/1000k 1000k/1000k 1/1 7"),
+        (None, Some(1), "1000k/1000k"),
+    ] {
+        let reply = restricted("mikrotik", &first("own", own), &first("garden", of_garden)).unwrap();
+        let expected = format!("Mikrotik-Rate-Limit = {expected}");
+        assert!(reply.contains(&expected), "{own:?} {of_garden:?}: {reply:?}");
+    }
+}
+
+/// A NAS that knows limits by name alone would have none where nothing is named.
+#[test]
+fn where_a_name_is_the_only_limit_it_stays() {
+    let slow = ready(rates("slow", 1_000, 500));
+    for (name, expected) in [
+        (
+            "cisco",
+            &[
+                "Cisco-AVPair = ip:sub-qos-policy-in=GOLD-UP",
+                "Cisco-AVPair = ip:sub-qos-policy-out=GOLD-DOWN",
+            ][..],
+        ),
+        (
+            "juniper-e",
+            &["ERX-Ingress-Policy-Name = GOLD-UP", "ERX-Qos-Profile-Name = GOLD-DOWN"],
+        ),
+        // The rate of the download is said, that of the upload is not.
+        (
+            "juniper",
+            &[
+                "ERX-Service-Activate:2 = GOLD-UP",
+                "ERX-CoS-Shaping-Pmt-Type = T02 1000000",
+            ],
+        ),
+    ] {
+        let reply = in_tier(name, &gold(), &slow);
+        for expected in expected {
+            assert!(reply.contains(&(*expected).to_owned()), "{name} {expected}: {reply:?}");
+        }
+        let names = reply.iter().filter(|item| item.contains("GOLD")).count();
+        assert_eq!(
+            names,
+            expected.iter().filter(|item| item.contains("GOLD")).count(),
+            "{reply:?}"
+        );
+    }
+    let reply = in_tier("huawei", &gold(), &slow);
+    assert!(
+        !reply.iter().any(|item| item.contains("GOLD")),
+        "its rates say it: {reply:?}"
+    );
+    let pooled = ready(Plan {
+        ipv4_pool: Some("garden".to_owned()),
+        ..slow.plan.clone()
+    });
+    let reply = restricted("cisco", &gold(), &pooled).unwrap();
+    assert!(
+        reply.contains(&"Cisco-AVPair = ip:sub-qos-policy-out=GOLD-DOWN".to_owned()),
+        "{reply:?}"
+    );
+}
+
+#[test]
+fn a_restriction_that_a_nas_cannot_be_told_refuses() {
+    let slow = ready(rates("slow", 1_000, 500));
+    for name in ["cisco", "generic", "juniper-e"] {
+        let refusal = restricted(name, &gold(), &slow).unwrap_err();
+        assert_eq!(refusal.reason, Reason::Suspended);
+        let expected =
+            format!("plan slow cannot restrict it there, since nothing of the plan is said to a NAS of vendor {name}");
+        assert!(refusal.message.contains(&expected), "{refusal}");
+    }
+    let filtered = ready(Plan {
+        filter_id: Some("garden".to_owned()),
+        ..slow.plan
+    });
+    assert!(restricted("generic", &gold(), &filtered).is_ok());
+}
+
+#[test]
+fn a_garden_of_ipv4_gives_no_ipv6() {
+    let (tenant, plan) = (
+        tenant(),
+        ready(Plan {
+            ipv6_pool: Some("v6".to_owned()),
+            delegated_ipv6_pool: Some("pd".to_owned()),
+            ..rates("own", 1_000, 1_000)
+        }),
+    );
+    let subscriber = SubscriberFacts {
+        static_ipv4: Some(Ipv4Addr::new(192, 0, 2, 7)),
+        static_ipv6: "2001:db8::7".parse().ok(),
+        ipv6_prefix: "2001:db8:7::/64".parse().ok(),
+        delegated_ipv6_prefix: "2001:db8:700::/56".parse().ok(),
+        ..suspended()
+    };
+    let base = rates("garden", 256, 128);
+    let name = |name: &str| Some(name.to_owned());
+    for (garden, ipv4, ipv6) in [
+        (
+            Plan {
+                address_list: name("walled"),
+                ..base.clone()
+            },
+            true,
+            false,
+        ),
+        (
+            Plan {
+                redirect_url: name("http://portal.example.net"),
+                ..base.clone()
+            },
+            true,
+            false,
+        ),
+        (
+            Plan {
+                ipv4_pool: name("walled"),
+                ..base.clone()
+            },
+            false,
+            false,
+        ),
+        (
+            Plan {
+                ipv4_pool: name("walled"),
+                ipv6_pool: name("walled6"),
+                ..base.clone()
+            },
+            false,
+            false,
+        ),
+        // Slower, and the same otherwise.
+        (base.clone(), true, true),
+    ] {
+        let garden = ready(garden);
+        let facts = Facts {
+            vendor: vendor("mikrotik"),
+            plan: Some(&plan),
+            actions: on(Condition::Suspended, Action::Restrict(&garden)),
+            ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
+        };
+        let decision = decide(&facts).unwrap();
+        let reply: Vec<String> = decision.reply.iter().map(show).collect();
+        let gives = |name: &str| reply.iter().any(|item| item.starts_with(name));
+        assert_eq!(gives("Framed-IP-Address"), ipv4, "{reply:?}");
+        assert_eq!(
+            (gives("Framed-IPv6-Prefix"), gives("Framed-IPv6-Address")),
+            (ipv6, ipv6),
+            "{reply:?}"
+        );
+        assert_eq!(decision.withheld.ipv4, !ipv4);
+        assert_eq!(decision.withheld.ipv6, !ipv6);
+        let pools: Vec<_> = reply.iter().filter(|item| item.contains("-Pool")).collect();
+        let own = [&garden.plan.ipv4_pool, &garden.plan.ipv6_pool]
+            .into_iter()
+            .flatten()
+            .count();
+        assert_eq!(pools.len(), own, "no pool but the garden's: {reply:?}");
+    }
+}
