@@ -141,7 +141,8 @@ static void make_way(VALUE_PAIR **head, rlm_rust_item_t const *item)
 		if ((vp->da == item->da) && (vp->da->type == PW_TYPE_STRING) && (vp->vp_length >= key) &&
 		    (memcmp(vp->vp_strvalue, item->ptr, key) == 0)) {
 			*p = vp->next;
-			talloc_free(vp);
+			vp->next = NULL;
+			fr_pair_list_free(&vp);
 			continue;
 		}
 		p = &vp->next;

@@ -1,6 +1,7 @@
 //! Groups of stock FreeRADIUS tables, as far as there is nothing to compare with stock `sql`: how soon a change counts, what
 //! is refused, and what a packet holds.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use e2e::database::Database;
@@ -69,6 +70,46 @@ on_both_databases! {
         database.execute("UPDATE subscribers SET status = 'suspended'");
         e2e::wait_for("the garden", SOON, || rates().0 == "128k/256k");
         assert_eq!(rates().1, "gold", "what the restriction says nothing of stays");
+    }
+
+    /// Nor does a row keep an address that the garden's pool replaces, or lose what the garden says nothing of.
+    fn rows_do_not_lead_out_of_a_garden(database) {
+        let database = database.seeded();
+        let routers = Ipv4Addr::new(127, 0, 0, 3);
+        database.add_nas_of(e2e::seed::TENANT, routers, "cisco");
+        database.add_plan(e2e::seed::TENANT, "garden", 256, 128);
+        let alice = database.add("alice");
+        for (attribute, op, value) in [
+            ("Framed-IP-Address", ":=", "192.0.2.7"),
+            ("Framed-IPv6-Prefix", ":=", "2001:db8:7::/64"),
+            ("Cisco-AVPair", "+=", "ip:inacl#1=permit ip any any"),
+            ("Cisco-AVPair", "+=", "ip:sub-qos-policy-out=GOLD"),
+        ] {
+            database.add_row(isp_core::dictionary::RowList::Reply, &alice, attribute, op, value);
+        }
+        database.execute(
+            "UPDATE radius_bandwidth_profiles SET ipv4_pool = 'walled', qos_profile_download = 'SLOW'
+                WHERE id = 'acme-garden';
+             INSERT INTO tenant_conditions (tenant_id, condition, action, plan_id)
+                VALUES ('acme', 'suspended', 'restrict', 'acme-garden')",
+        );
+        let server = server_on(&database).client(routers).start();
+        let given = || {
+            let answer = login(Method::Pap, "alice", PASSWORD).from(routers).ask(&server);
+            let attributes = ["Framed-IP-Address", "Framed-IPv6-Prefix", "Cisco-AVPair"];
+            attributes.map(|attribute| answer.values(attribute).join("; "))
+        };
+        assert_eq!(
+            given(),
+            [
+                "192.0.2.7",
+                "2001:db8:7::/64",
+                "ip:inacl#1=permit ip any any; ip:sub-qos-policy-out=GOLD"
+            ]
+        );
+        database.execute("UPDATE subscribers SET status = 'suspended'");
+        let walled = ["", "", "ip:inacl#1=permit ip any any; ip:sub-qos-policy-out=SLOW; ip:addr-pool=walled"];
+        e2e::wait_for("the garden", SOON, || given() == walled);
     }
 
     fn every_write_to_the_group_tables_counts_within_a_second(database) {

@@ -74,6 +74,18 @@ const FULL: Option<&str> = Some("20000k/100000k");
 const SLOW: Option<&str> = Some("64k/512k");
 
 on_both_databases! {
+    /// The rows are those of a line that has not used its quota up.
+    fn no_row_undoes_a_tier(database) {
+        let database = with_quota(database);
+        database.execute(
+            "INSERT INTO radreply (username, attribute, op, value) VALUES ('alice', 'Mikrotik-Rate-Limit', ':=', '1G/1G')",
+        );
+        let server = server_on(&database).start();
+        comes_to(&server, Some("1G/1G"));
+        moved(&server, &database, 7);
+        comes_to(&server, Some("64k/512k"));
+    }
+
     fn use_beyond_a_quota_slows_down_and_a_top_up_brings_it_back(database) {
         let database = with_quota(database);
         let server = server_on(&database).start();
