@@ -1,12 +1,14 @@
 //! A NAS: the access server that sends packets and holds sessions. It decides which tenant a packet belongs to.
 
+use std::fmt;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::{KeyRing, Sealed, Secret, SecretError};
 
 /// A row of `nas`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nas {
     pub id: i64,
     pub tenant_id: String,
@@ -30,6 +32,18 @@ pub struct Nas {
     pub require_message_authenticator: bool,
     #[serde(flatten)]
     pub coa: CoaSettings,
+}
+
+/// Without its secret, which another tool may have written as it is.
+impl fmt::Debug for Nas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nas")
+            .field("id", &self.id)
+            .field("tenant_id", &self.tenant_id)
+            .field("nasname", &self.nasname)
+            .field("vendor", &self.vendor)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How a NAS takes orders about its sessions; what is `None` is its vendor's or the usual.
@@ -154,8 +168,8 @@ impl From<String> for SharedSecret {
     }
 }
 
-impl std::fmt::Debug for SharedSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
 }
@@ -169,4 +183,32 @@ pub enum ClientError {
     NoKeys,
     #[error("its shared secret cannot be opened: {0}")]
     Sealed(#[from] SecretError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nas_is_shown_without_its_secret() {
+        let nas = Nas {
+            id: 1,
+            tenant_id: "t".to_owned(),
+            nasname: "192.0.2.1".to_owned(),
+            shortname: String::new(),
+            kind: "other".to_owned(),
+            vendor: "generic".to_owned(),
+            model: None,
+            firmware_version: None,
+            ports: None,
+            secret: "open-secret".to_owned(),
+            server: None,
+            community: None,
+            description: None,
+            require_message_authenticator: false,
+            coa: CoaSettings::default(),
+        };
+        let shown = format!("{nas:?}");
+        assert!(shown.contains("192.0.2.1") && !shown.contains("open-secret"), "{shown}");
+    }
 }

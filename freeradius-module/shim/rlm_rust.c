@@ -286,6 +286,9 @@ static bool on_wire(VALUE_PAIR const *vp)
 {
 	if (vp->vp_length == 0) return false;
 
+	/* Always of the same length, computed when all else is in place: the caller leaves room for it. */
+	if (!vp->da->vendor && (vp->da->attr == PW_MESSAGE_AUTHENTICATOR)) return false;
+
 	return vp->da->vendor || ((vp->da->attr & 0xffff) < 256) || vp->da->flags.extended || vp->da->flags.long_extended;
 }
 

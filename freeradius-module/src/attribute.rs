@@ -91,6 +91,7 @@ names! {
     DelegatedIpv6PrefixPool = "Delegated-IPv6-Prefix-Pool",
     FramedInterfaceId = "Framed-Interface-Id",
     DelegatedIpv6Prefix = "Delegated-IPv6-Prefix",
+    ProxyState = "Proxy-State",
     Realm = "Realm",
     EventTimestamp = "Event-Timestamp",
     AcctStatusType = "Acct-Status-Type",

@@ -90,6 +90,14 @@ pub fn mac(station: &str) -> Option<String> {
     (digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_hexdigit())).then_some(digits)
 }
 
+/// The MAC address of a Calling-Station-Id. Some NAS copy DHCP's client identifier, in which the type of the hardware comes
+/// first (RFC 2132 section 9.14).
+#[must_use]
+pub fn station_mac(octets: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(octets).ok()?;
+    mac(text).or_else(|| mac(text.strip_prefix("1:")?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

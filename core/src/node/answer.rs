@@ -1,5 +1,6 @@
 //! What a node is asked about a login, and what it answers.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use crate::group::Group;
@@ -13,7 +14,7 @@ use crate::snapshot::Sender;
 use crate::subscriber::RawRow;
 
 /// What the packet says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct AccessRequest<'a> {
     /// Source address of the packet (of the outermost one, where it is tunnelled).
     pub source: Option<IpAddr>,
@@ -24,6 +25,18 @@ pub struct AccessRequest<'a> {
     pub packet: Packet<'a>,
     /// Unix seconds.
     pub now: i64,
+}
+
+/// Without the password.
+impl fmt::Debug for AccessRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessRequest")
+            .field("source", &self.source)
+            .field("user_name", &self.user_name)
+            .field("method", &self.method)
+            .field("packet", &self.packet)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> AccessRequest<'a> {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::accounting::device::mac;
+use crate::accounting::device::{mac, station_mac};
 
 /// What a packet tells about where it comes from. All of it is what the NAS says.
 #[derive(Debug, Clone, Copy, Default)]
@@ -166,10 +166,7 @@ impl Binding<'_> {
 
     pub(super) fn mac<'a>(&'a self, packet: &Packet<'a>) -> Option<Compared<'a>> {
         let bound = self.mac?;
-        let station = packet
-            .calling_station_id
-            .and_then(|station| std::str::from_utf8(station).ok());
-        let came = station.and_then(mac);
+        let came = packet.calling_station_id.and_then(station_mac);
         let same = came.is_some_and(|came| macs(bound.to).any(|allowed| allowed == came));
         Some(compared(bound, same, packet.calling_station_id.map(printable)))
     }

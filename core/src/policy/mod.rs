@@ -185,6 +185,14 @@ impl<'a> Facts<'a> {
             .min()
     }
 
+    /// Whether the address that another session has is not given anyway.
+    fn is_withheld(&self, withheld: Withheld) -> bool {
+        self.address_holder.is_some_and(|holder| match holder.address {
+            IpAddr::V4(_) => withheld.ipv4,
+            IpAddr::V6(_) => withheld.ipv6,
+        })
+    }
+
     fn nas_compared(&self) -> Option<Compared<'a>> {
         self.binding.nas(&self.packet, self.nas)
     }
@@ -356,6 +364,9 @@ pub fn decide<'a>(facts: &Facts<'a>) -> Result<Decision<'a>, Refusal> {
                 restrictions.push(plan);
                 restricted.get_or_insert(why);
             }
+            // Whoever has it: a pool takes its place.
+            Finding::Refuse(refusal)
+                if refusal.reason == Reason::AddressInUse && facts.is_withheld(Withheld::by(&restrictions)) => {}
             Finding::Refuse(refusal) => return Err(refusal),
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::hash::BuildHasher;
 
 use super::record::Record;
-use crate::accounting::device::mac;
+use crate::accounting::device::station_mac;
 use crate::password::AuthMethod;
 use crate::policy::binding::{Packet, macs, octets_of};
 use crate::subscriber::SubscriberRecord;
@@ -49,11 +49,11 @@ impl<'a> Sender<'a> {
     pub(super) fn names_line(&self) -> bool {
         let name = self.user_name;
         let (local, _) = split_realm(name);
-        let station = self.packet.calling_station_id.and_then(station);
+        let station = self.packet.calling_station_id.and_then(station_mac);
         let ids = [self.packet.circuit_id, self.packet.remote_id];
         [name, local].into_iter().any(|name| {
             !name.is_empty()
-                && (station.is_some() && self::station(name) == station
+                && (station.is_some() && station_mac(name) == station
                     || ids.into_iter().flatten().any(|id| same_octets(name, id)))
         })
     }
@@ -69,13 +69,6 @@ fn split_realm(name: &[u8]) -> (&[u8], &[u8]) {
 /// As they are, or as digits.
 fn same_octets(name: &[u8], octets: &[u8]) -> bool {
     name == octets || std::str::from_utf8(name).is_ok_and(|name| *octets_of(name) == *octets)
-}
-
-/// The MAC address of a Calling-Station-Id. Some NAS copy DHCP's client identifier, in which the type of the hardware comes
-/// first (RFC 2132 section 9.14).
-fn station(octets: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(octets).ok()?;
-    mac(text).or_else(|| mac(text.strip_prefix("1:")?))
 }
 
 /// Where a line ends.
@@ -127,7 +120,7 @@ impl<'a> Line<'a> {
         match by {
             LookupBy::Username => None,
             LookupBy::Mac => Some(Self {
-                id: station(packet.calling_station_id?)?.into_bytes().into(),
+                id: station_mac(packet.calling_station_id?)?.into_bytes().into(),
                 remote: None,
             }),
             LookupBy::CircuitId => Some(Self {

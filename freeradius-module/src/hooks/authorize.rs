@@ -203,8 +203,9 @@ fn merge_reply<R: Request>(request: &mut R, table: &str, replies: Option<R::Rows
     let Some(mut replies) = replies else {
         return Ok(FallThrough::Unsaid);
     };
-    request.expand(&mut replies).map_err(|name| no_value(table, &name))?;
+    // Before: stock sql heeds no Fall-Through that is still to be expanded.
     let fall_through = request.fall_through(&replies);
+    request.expand(&mut replies).map_err(|name| no_value(table, &name))?;
     request.merge(List::Reply, replies);
     Ok(fall_through)
 }

@@ -21,6 +21,8 @@ use crate::hooks::{FallThrough, Outcome, PutError, Request};
 /// Bytes of an answer that attributes may take: what RFC 2865 section 3 allows, without the header and the
 /// Message-Authenticator that the server may add.
 const ROOM: usize = 4096 - 20 - 18;
+/// What the answer around a tunnel takes besides: MS-MPPE keys, EAP-Message, User-Name and what a site adds.
+const AROUND_TUNNEL: usize = 512;
 /// No value of Fall-Through.
 const UNSAID: u32 = 2;
 
@@ -194,6 +196,18 @@ impl<'r> RequestRef<'r> {
         found.map(|value| self.value(&value))
     }
 
+    /// Every value of an attribute in a list of this request or of one it came inside.
+    fn all_in(&self, request: NonNull<sys::REQUEST>, list: List, wanted: Name) -> impl Iterator<Item = Value<'_>> {
+        let wanted = self.attributes.name(wanted);
+        (0..).map_while(move |n| {
+            let mut found = NOTHING;
+            let request = request.as_ptr();
+            // SAFETY: request-lists: a live request.
+            unsafe { sys::rlm_rust_pairs_find_nth(request, list.raw(), wanted, n, &raw mut found) };
+            self.value(&found)
+        })
+    }
+
     /// Expand into `buffer`; empty where there is no value.
     fn expand(
         request: NonNull<sys::REQUEST>,
@@ -295,14 +309,7 @@ impl<'r> Request for RequestRef<'r> {
     }
 
     fn all(&self, list: List, wanted: Name) -> impl Iterator<Item = Value<'_>> {
-        let wanted = self.attributes.name(wanted);
-        (0..).map_while(move |n| {
-            let mut found = NOTHING;
-            let request = self.request.as_ptr();
-            // SAFETY: request-lists: a live request.
-            unsafe { sys::rlm_rust_pairs_find_nth(request, list.raw(), wanted, n, &raw mut found) };
-            self.value(&found)
-        })
+        self.all_in(self.request, list, wanted)
     }
 
     fn word(&self, name: Name, value: u32) -> Option<&str> {
@@ -397,8 +404,15 @@ impl<'r> Request for RequestRef<'r> {
     }
 
     fn fits(&self) -> Result<(), String> {
+        // The server copies Proxy-State into the answer that is sent, which this is not yet (RFC 2865 section 5.33).
+        let room = if self.is_tunnelled() {
+            let states = self.all_in(self.outermost(), List::Request, Name::ProxyState);
+            ROOM - AROUND_TUNNEL - states.map(|state| state.bytes.len() + 2).sum::<usize>().min(ROOM / 2)
+        } else {
+            ROOM
+        };
         // SAFETY: request-lists: a live request, whose reply is only read.
-        let fits = unsafe { sys::rlm_rust_reply_fits(self.request.as_ptr(), ROOM) };
+        let fits = unsafe { sys::rlm_rust_reply_fits(self.request.as_ptr(), room) };
         if fits { Ok(()) } else { Err(last_error()) }
     }
 

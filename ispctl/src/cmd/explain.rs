@@ -8,9 +8,10 @@ use isp_core::nas::Nas;
 use isp_core::password::AuthMethod;
 use isp_core::policy::binding::Packet;
 use isp_core::policy::reply::ReplyItem;
-use isp_core::policy::{self, SubscriberFacts, Told};
+use isp_core::policy::{self, Holder, SubscriberFacts, Told};
 use isp_core::snapshot::{Asked, Missing, Sender, SnapshotBuilder};
-use isp_core::store::Store;
+use isp_core::store::{SessionAddress, SessionFilter, Store};
+use isp_core::subscriber::{AttributeRow, RawRow};
 use isp_core::tenant::{RealmAction, Tenant};
 use serde::Serialize;
 
@@ -72,9 +73,38 @@ struct View {
     why: Option<String>,
     rules: Vec<Told>,
     reply: Vec<Item>,
-    /// How many rows the server goes by besides, which only it can evaluate.
-    check_rows: usize,
-    reply_rows: usize,
+    /// Rows the server goes by besides, which only it can evaluate.
+    check_rows: Vec<Row>,
+    reply_rows: Vec<Row>,
+    /// In the order they are looked at: the first whose check rows hold is the last, unless it says Fall-Through.
+    groups: Vec<GroupView>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    attribute: String,
+    op: String,
+    value: String,
+}
+
+#[derive(Serialize)]
+struct GroupView {
+    group: String,
+    priority: i32,
+    check_rows: Vec<Row>,
+    reply_rows: Vec<Row>,
+}
+
+impl Row {
+    /// A password is none of a decision's reasons.
+    fn new(row: RawRow<'_>) -> Self {
+        let is_password = row.attribute.to_ascii_lowercase().contains("password");
+        Self {
+            attribute: row.attribute.to_owned(),
+            op: row.op.to_owned(),
+            value: if is_password { "(set)" } else { row.value }.to_owned(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -151,8 +181,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
         packet,
         now,
     };
-    let facts = found.facts(&entry, &facts, &standing, asked);
-    let (verdict, why, reply) = match (policy::decide(&facts), entry.fault) {
+    let holder = address_holder(store, &tenant, &subscriber.id, &facts).await?;
+    let mut facts = found.facts(&entry, &facts, &standing, asked);
+    facts.address_holder = holder.as_ref().map(|(address, by)| Holder { address: *address, by });
+    let groups = groups(store, &tenant, &subscriber.id).await?;
+    let faults = entry
+        .groups
+        .iter()
+        .filter_map(|&index| found.group(index).fault.as_deref());
+    let fault = entry.fault.into_iter().chain(faults).next();
+    let (verdict, why, reply) = match (policy::decide(&facts), fault) {
         (Ok(_), Some(fault)) => ("reject", Some(format!("bad_attribute: {fault}")), Vec::new()),
         (Ok(decision), None) => {
             let why = decision.restricted.as_ref().map(ToString::to_string);
@@ -168,9 +206,48 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
         why,
         rules: policy::explain(&facts),
         reply,
-        check_rows: entry.checks.len(),
-        reply_rows: entry.replies.len(),
+        check_rows: entry.checks.iter().copied().map(Row::new).collect(),
+        reply_rows: entry.replies.iter().copied().map(Row::new).collect(),
+        groups,
     })
+}
+
+/// Another live session that has the subscriber's address, as the database knows of it.
+async fn address_holder(
+    store: &Store,
+    tenant: &Tenant,
+    subscriber_id: &str,
+    facts: &SubscriberFacts,
+) -> Result<Option<(IpAddr, String)>> {
+    let Some(address) = facts.static_ipv4 else {
+        return Ok(None);
+    };
+    let filter = SessionFilter {
+        tenant_id: Some(tenant.id.clone()),
+        address: Some(SessionAddress::Ipv4(address)),
+        open: true,
+        ..SessionFilter::default()
+    };
+    let sessions = store.session_list(&filter).await?;
+    let other = sessions
+        .into_iter()
+        .find(|session| session.subscriber_id.as_deref() != Some(subscriber_id));
+    Ok(other.map(|session| (address.into(), session.username.unwrap_or_default())))
+}
+
+async fn groups(store: &Store, tenant: &Tenant, subscriber_id: &str) -> Result<Vec<GroupView>> {
+    let mut groups = Vec::new();
+    for membership in store.memberships(&tenant.id, subscriber_id).await? {
+        let group = store.group(&tenant.id, &membership.group).await?;
+        let rows = |rows: &[AttributeRow]| rows.iter().map(RawRow::from).map(Row::new).collect();
+        groups.push(GroupView {
+            check_rows: rows(&group.checks),
+            reply_rows: rows(&group.replies),
+            group: membership.group,
+            priority: membership.priority,
+        });
+    }
+    Ok(groups)
 }
 
 /// The tenant's, or one of a tenant that hands a realm on to it.

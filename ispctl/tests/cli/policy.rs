@@ -239,7 +239,33 @@ fn a_decision_is_told_rule_by_rule(lab: &Lab) {
         elsewhere["why"].as_str().unwrap().starts_with("wrong_circuit"),
         "{elsewhere}"
     );
+    // What the server goes by besides, and who has the address.
+    lab.execute(
+        "INSERT INTO radcheck (username, attribute, op, value) VALUES ('alice', 'Cleartext-Password', ':=', 'open-secret');
+         INSERT INTO radgroupcheck (groupname, attribute, op, value) VALUES ('closed', 'Auth-Type', ':=', 'Reject');
+         INSERT INTO radusergroup (username, groupname, priority) VALUES ('alice', 'closed', 3);
+         INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, framedipaddress, acctstarttime, tenant_id)
+            SELECT 's1', '0123456789abcdef0123456789abcdef', 'mallory', '192.0.2.1', '192.0.2.77', CURRENT_TIMESTAMP, tenant_id
+            FROM subscribers WHERE username = 'alice';
+         UPDATE subscribers SET static_ipv4 = '192.0.2.77' WHERE username = 'alice'",
+    );
+    let besides = told(&[]);
+    assert_eq!(
+        besides["groups"],
+        json!([{"group": "closed", "priority": 3, "reply_rows": [],
+            "check_rows": [{"attribute": "Auth-Type", "op": ":=", "value": "Reject"}]}])
+    );
+    assert_eq!(
+        besides["check_rows"],
+        json!([{"attribute": "Cleartext-Password", "op": ":=", "value": "(set)"}])
+    );
+    assert!(
+        rule(&besides, "address")["why"].as_str().unwrap().contains("mallory"),
+        "{besides}"
+    );
+    lab.execute("UPDATE subscribers SET static_ipv4 = NULL");
     let text = lab.ctl(&["subscriber", "explain", "alice"]).ok();
+    assert!(text.contains("closed") && !text.contains("open-secret"), "{text}");
     assert!(text.contains("circuit_id") && text.contains("reject"), "{text}");
 }
 

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use e2e::database::Database;
+use e2e::eapol::{self, Eap};
 use e2e::on_both_databases;
 use e2e::radclient::{Answer, Method, login};
 use e2e::radiusd::Radiusd;
@@ -260,4 +261,27 @@ fn a_reply_that_another_module_makes_too_long_is_refused() {
     assert!(login(Method::Pap, "bob", PASSWORD).ask(&server).accepted());
     assert_eq!(ask(&server).code, "Access-Reject");
     assert_recorded(&database, "alice", "reply_too_long");
+}
+
+/// What is inside a tunnel is not what is sent: the answer around it takes more.
+#[test]
+fn a_reply_in_a_tunnel_leaves_room_for_what_is_around_it() {
+    let database = Database::sqlite().seeded();
+    for (name, rows) in [("fits", 34), ("cut", 40)] {
+        let subscriber = database.add(name);
+        for n in 0..rows {
+            let (list, value) = (isp_core::dictionary::RowList::Reply, format!("{n:098}"));
+            database.add_row(list, &subscriber, "Reply-Message", "+=", &value);
+        }
+    }
+    let server = server_on(&database).start();
+    for eap in [Eap::PeapMsChapV2, Eap::TtlsPap] {
+        let whole = eapol::login(&server, eap, "anonymous", "fits", PASSWORD);
+        assert_eq!((whole.accepted, whole.values(18).len()), (true, 34), "{}", whole.log);
+        assert!(
+            !eapol::login(&server, eap, "anonymous", "cut", PASSWORD).accepted,
+            "{eap:?}"
+        );
+        assert_recorded(&database, "cut", "reply_too_long");
+    }
 }

@@ -234,6 +234,16 @@ fn a_line_elsewhere_is_refused_or_only_noted() {
         ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
     });
     assert!(decision.unwrap().notes.is_empty());
+    // DHCP's client identifier, as some NAS copy it.
+    let decision = decide(&Facts {
+        packet: Packet {
+            calling_station_id: Some(b"1:aa:bb:cc:00:11:22"),
+            ..packet
+        },
+        binding: &same,
+        ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
+    });
+    assert!(decision.unwrap().notes.is_empty());
 }
 
 #[test]
@@ -252,6 +262,26 @@ fn an_address_that_another_session_has_is_not_given() {
         refusal.message.contains("192.0.2.7") && refusal.message.contains("bob"),
         "{refusal}"
     );
+    // A restriction with a pool does not give it either.
+    let suspended = SubscriberFacts {
+        status: Status::Suspended,
+        ..subscriber
+    };
+    let pooled = ready(Plan {
+        ipv4_pool: Some("walled".to_owned()),
+        ..garden().plan
+    });
+    for (garden, expected) in [
+        (garden(), Err(Reason::AddressInUse)),
+        (pooled, Ok(Some(Reason::Suspended))),
+    ] {
+        let facts = Facts {
+            subscriber: &suspended,
+            actions: on(Condition::Suspended, Action::Restrict(&garden)),
+            ..facts
+        };
+        assert_eq!(outcome(&facts).map(|(restricted, _)| restricted), expected);
+    }
 }
 
 #[test]
