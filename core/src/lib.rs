@@ -12,6 +12,7 @@
 //! | [`radius`], [`coa`] | sans-I/O packet codec; Disconnect and CoA client |
 //! | [`addressing`] | kinds of address that a subscriber can be given for itself |
 //! | `netbox` | addresses from NetBox: client, allocation, and what keeps both the same (feature `netbox`) |
+//! | `provisioning` | a subscriber made or ended as one operation, with its addresses (features `netbox` and a store) |
 //! | `store` | SQLite and PostgreSQL behind one contract (features `sqlite`, `postgres`) |
 //! | [`order`] | what a NAS is to be told of a live session |
 //! | `convergence` | live sessions made to follow the database (features `coa` and a store) |
@@ -39,6 +40,8 @@ pub mod order;
 pub mod password;
 pub mod plan;
 pub mod policy;
+#[cfg(all(feature = "netbox", feature = "store"))]
+pub mod provisioning;
 pub mod radius;
 pub mod secret;
 pub mod snapshot;

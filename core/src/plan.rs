@@ -43,4 +43,6 @@ pub struct Plan {
     pub acct_interim_interval: Option<u32>,
     /// When those who have it may be online, unless they have hours of their own; see [`crate::policy::hours`].
     pub login_time: Option<String>,
+    /// Length of the prefixes delegated to those who have it, where their network profile says nothing.
+    pub ipv6_pd_size: Option<u8>,
 }

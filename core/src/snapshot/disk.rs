@@ -21,7 +21,7 @@ use crate::policy::vendor::VendorSet;
 use crate::tenant::{Tenant, TenantCondition, TenantRealm};
 
 /// Names the layout: another one gets another last byte, and an old copy is then loaded from the database instead.
-const MAGIC: &[u8; 8] = b"ISPSNAP\x0b";
+const MAGIC: &[u8; 8] = b"ISPSNAP\x0c";
 /// A subscriber's record is a few hundred bytes; a length past this is damage.
 const MOST_RECORD: usize = 1 << 20;
 const MOST_HEADER: usize = 1 << 28;

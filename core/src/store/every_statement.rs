@@ -22,6 +22,7 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::orders::STATEMENTS,
         super::overview::STATEMENTS,
         super::plans::STATEMENTS,
+        super::provisioning::STATEMENTS,
         super::quotas::STATEMENTS,
         super::realms::STATEMENTS,
         super::records::STATEMENTS,

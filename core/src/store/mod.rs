@@ -54,6 +54,7 @@ mod overview;
 mod plans;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod provisioning;
 mod quotas;
 mod realms;
 mod records;

@@ -6,14 +6,23 @@ use super::sql::{Columns, Row, params, statements};
 use super::{Result, Store, must_hit, quotas};
 use crate::plan::Plan;
 
-/// Shared with the snapshot load.
+/// Shared with the snapshot load. `insert` names them; else they are as they are read.
 macro_rules! plan_columns {
     () => {
-        "id, tenant_id, name, description, download_rate_kbps, upload_rate_kbps, download_burst_kbps, \
-         upload_burst_kbps, session_timeout, idle_timeout, acct_interim_interval, download_burst_threshold_kbps, \
-         upload_burst_threshold_kbps, download_burst_seconds, upload_burst_seconds, priority, download_min_kbps, \
-         upload_min_kbps, address_list, ipv4_pool, ipv6_pool, delegated_ipv6_pool, qos_profile_download, \
-         qos_profile_upload, filter_id, redirect_url, login_time"
+        $crate::store::plans::plan_columns!("CAST(ipv6_pd_size AS bigint)")
+    };
+    (insert) => {
+        $crate::store::plans::plan_columns!("ipv6_pd_size")
+    };
+    ($length:literal) => {
+        concat!(
+            "id, tenant_id, name, description, download_rate_kbps, upload_rate_kbps, download_burst_kbps, \
+             upload_burst_kbps, session_timeout, idle_timeout, acct_interim_interval, download_burst_threshold_kbps, \
+             upload_burst_threshold_kbps, download_burst_seconds, upload_burst_seconds, priority, download_min_kbps, \
+             upload_min_kbps, address_list, ipv4_pool, ipv6_pool, delegated_ipv6_pool, qos_profile_download, \
+             qos_profile_upload, filter_id, redirect_url, login_time, ",
+            $length
+        )
     };
 }
 pub(super) use plan_columns;
@@ -27,16 +36,16 @@ macro_rules! set_columns {
          download_burst_seconds = $14, upload_burst_seconds = $15, priority = $16, download_min_kbps = $17, \
          upload_min_kbps = $18, address_list = $19, ipv4_pool = $20, ipv6_pool = $21, \
          delegated_ipv6_pool = $22, qos_profile_download = $23, qos_profile_upload = $24, filter_id = $25, \
-         redirect_url = $26, login_time = $27"
+         redirect_url = $26, login_time = $27, ipv6_pd_size = $28"
     };
 }
 
 statements! {
     ADD {
         both: concat!(
-            "INSERT INTO radius_bandwidth_profiles (", plan_columns!(), ")
+            "INSERT INTO radius_bandwidth_profiles (", plan_columns!(insert), ")
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-                    $23, $24, $25, $26, $27)"),
+                    $23, $24, $25, $26, $27, $28)"),
     }
     LIST {
         sqlite: concat!(
@@ -90,6 +99,7 @@ pub(super) fn plan(row: &Row) -> std::result::Result<Plan, sqlx::Error> {
         filter_id: columns.opt_text()?,
         redirect_url: columns.opt_text()?,
         login_time: columns.opt_text()?,
+        ipv6_pd_size: columns.opt_number()?,
     })
 }
 
@@ -123,6 +133,7 @@ macro_rules! plan_params {
             &$plan.filter_id,
             &$plan.redirect_url,
             &$plan.login_time,
+            $plan.ipv6_pd_size,
         ]
     };
 }

@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod allocation;
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod bench;
 mod faults;
 mod lab;
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod provisioning;
 mod proxy;
 mod setup;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]

@@ -1,25 +1,13 @@
 //! The database and NetBox together, on both databases.
 
 use isp_core::netbox::{AllocationError, Drift, DriftKind, Kind, NetboxError, Origin, Released, Sync, SyncError};
-use isp_core::store::{Store, StoreError};
-use isp_core::subscriber::{Status, Subscriber};
-use isp_core::tenant::{LookupBy, Tenant, UsernameCase, UsernameRealm};
+use isp_core::store::StoreError;
+use isp_core::subscriber::Status;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
-use crate::lab::{Lab, octets, settings};
+use crate::bench::{Bench, on_both};
+use crate::lab::{octets, settings};
 use crate::proxy::{Fault, Proxy};
-
-macro_rules! on_both {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test] async fn $name() { super::on(false, stringify!($name), super::$name).await; })*
-        }
-        mod postgres {
-            $(#[tokio::test] async fn $name() { super::on(true, stringify!($name), super::$name).await; })*
-        }
-    };
-}
 
 on_both!(
     what_is_taken_is_what_the_next_login_gives,
@@ -31,108 +19,6 @@ on_both!(
     every_kind_of_drift_is_found_and_repaired,
     a_healthy_installation_has_no_drift,
 );
-
-/// A test's database, lab and subscribers.
-struct Bench {
-    store: Store,
-    lab: Lab,
-    url: String,
-    _directory: tempfile::TempDir,
-}
-
-async fn on<F: AsyncFnOnce(&Bench)>(postgres: bool, name: &str, test: F) {
-    let directory = tempfile::tempdir().unwrap();
-    let url = if postgres {
-        let Ok(server) = std::env::var("ISP_TEST_POSTGRES") else {
-            assert!(
-                std::env::var_os("ISP_TEST_REQUIRE_POSTGRES").is_none(),
-                "ISP_TEST_POSTGRES must name a server"
-            );
-            eprintln!("SKIP: ISP_TEST_POSTGRES is not set");
-            return;
-        };
-        let database = format!("netbox_{}_{:08x}", std::process::id(), fastrand::u32(..));
-        let mut connection = sqlx::PgConnection::connect(&format!("{server}/postgres"))
-            .await
-            .unwrap();
-        connection
-            .execute(AssertSqlSafe(format!("CREATE DATABASE {database}")))
-            .await
-            .unwrap();
-        format!("{server}/{database}")
-    } else {
-        format!("sqlite://{}", directory.path().join("isp.db").display())
-    };
-    // Custom fields and names hold the test's name: short, and of each database its own.
-    let short: String = name.split('_').map(|word| &word[..1]).collect();
-    let Some(lab) = Lab::new(&format!("{short}{}", u8::from(postgres))).await else {
-        return;
-    };
-    let store = Store::connect(&url, 4, true).await.unwrap();
-    store.migrate().await.unwrap();
-    let tenant = Tenant {
-        id: "t1".to_owned(),
-        name: "Provider".to_owned(),
-        enabled: true,
-        username_case: UsernameCase::default(),
-        username_realm: UsernameRealm::default(),
-        timezone: "UTC".to_owned(),
-        interim_jitter_percent: 0,
-        lookup_by: LookupBy::default(),
-    };
-    store.tenant_add(&tenant).await.unwrap();
-    let bench = Bench {
-        store,
-        lab,
-        url,
-        _directory: directory,
-    };
-    test(&bench).await;
-    bench.store.close().await;
-}
-
-impl Bench {
-    fn sync(&self) -> Sync<'_> {
-        Sync::new(&self.store, self.lab.allocator(), "t1", Some("test".to_owned()))
-    }
-
-    /// A subscriber at the lab's site; its id is told from those of other tests.
-    async fn subscriber(&self, number: usize) -> String {
-        self.subscriber_with(number, |_| {}).await
-    }
-
-    async fn subscriber_with(&self, number: usize, change: impl FnOnce(&mut Subscriber)) -> String {
-        let id = self.lab.id(number);
-        let mut subscriber = Subscriber {
-            id: id.clone(),
-            tenant_id: "t1".to_owned(),
-            username: format!("user-{number}"),
-            status: Status::Active,
-            service_type: "fiber_internet".to_owned(),
-            site_id: Some(self.lab.site.to_string()),
-            ..Subscriber::default()
-        };
-        change(&mut subscriber);
-        self.store.subscriber_add(&subscriber).await.unwrap();
-        id
-    }
-
-    async fn get(&self, id: &str) -> Subscriber {
-        self.store.subscriber_get("t1", id).await.unwrap().unwrap()
-    }
-
-    /// As another program would.
-    async fn sql(&self, sql: &str) {
-        let sql = AssertSqlSafe(sql.to_owned());
-        if self.url.starts_with("sqlite") {
-            let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
-            connection.execute(sql).await.unwrap();
-        } else {
-            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
-            connection.execute(sql).await.unwrap();
-        }
-    }
-}
 
 async fn what_is_taken_is_what_the_next_login_gives(bench: &Bench) {
     let (a, b) = octets();

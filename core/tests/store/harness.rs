@@ -229,6 +229,7 @@ pub(crate) fn plan(id: &str, tenant_id: &str) -> Plan {
         filter_id: Some("customers".to_owned()),
         redirect_url: Some("https://pay.example/".to_owned()),
         login_time: Some("Wk0800-1800".to_owned()),
+        ipv6_pd_size: Some(60),
         session_timeout: Some(86_400),
         idle_timeout: Some(900),
         acct_interim_interval: Some(300),

@@ -150,6 +150,12 @@ impl Record for Plan {
             "When subscribers may be online who have no hours of their own, by the tenant's clock: Wk0800-1800,Sa,Su",
             |p, text| parse::login_time(text).map(|v| p.login_time = v),
         ),
+        Field::new(
+            "ipv6_pd_size",
+            "LENGTH",
+            "Length of the prefixes delegated to its subscribers, 1 to 128 (NetBox gives them)",
+            |p, text| parse::number(text, 1..=128).map(|v| p.ipv6_pd_size = v),
+        ),
     ];
 
     fn blank() -> Self {

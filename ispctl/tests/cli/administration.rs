@@ -230,6 +230,7 @@ fn plans(lab: &Lab) {
             json!("http://pay.example/"),
         ),
         ("login_time", "--login-time", "Wk0800-1800", json!("Wk0800-1800")),
+        ("ipv6_pd_size", "--ipv6-pd-size", "60", json!(60)),
     ];
     for (field, option, value, expected) in given {
         let set = lab.ctl(&["plan", "set", "fibre-100", option, value, "--json"]).json();

@@ -13,7 +13,8 @@ use crate::netbox::settings::Release;
 const GIVEN_BACK: &str = "[TERMINATED] Subscriber:";
 
 /// What became of an address that was to be given back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Released {
     /// In NetBox as deprecated, until its quarantine ends.
     Deprecated,
@@ -28,6 +29,19 @@ impl Allocator {
     /// # Errors
     /// NetBox does not answer or does not allow it. [`NetboxError::Changed`]: another changed it at this moment.
     pub async fn release(&self, kind: Kind, id: u64, subscriber_id: &str) -> Result<Released> {
+        self.give_back(kind, id, subscriber_id, self.rules.release).await
+    }
+
+    /// Delete what a subscriber was given and never used.
+    ///
+    /// # Errors
+    /// As [`Allocator::release`].
+    #[cfg(feature = "store")]
+    pub(in crate::netbox) async fn forgo(&self, kind: Kind, id: u64, subscriber_id: &str) -> Result<Released> {
+        self.give_back(kind, id, subscriber_id, Release::Delete).await
+    }
+
+    async fn give_back(&self, kind: Kind, id: u64, subscriber_id: &str, how: Release) -> Result<Released> {
         let Some((object, etag)) = self.read(kind, id).await? else {
             return Ok(Released::NotOurs);
         };
@@ -35,7 +49,7 @@ impl Allocator {
         if !own {
             return Ok(Released::NotOurs);
         }
-        match self.rules.release {
+        match how {
             Release::Delete => self.remove(kind, id, etag.as_deref()).await,
             Release::Deprecate => {
                 self.deprecate(kind, id, subscriber_id, etag.as_deref()).await?;

@@ -205,6 +205,24 @@ impl<'a> Sync<'a> {
         Ok(released)
     }
 
+    /// Take back what a subscriber was given and never used, as if it had not been: no quarantine keeps it.
+    ///
+    /// # Errors
+    /// The database or NetBox does not answer.
+    pub(crate) async fn undo(&self, subscriber_id: &str, kinds: &[Kind]) -> Result<(), SyncError> {
+        for kind in kinds {
+            let wanted = self.wanted_of(subscriber_id, *kind);
+            let found = self.allocator.find(&wanted).await?;
+            self.store
+                .unassign(&self.tenant_id, subscriber_id, *kind, &self.by)
+                .await?;
+            if let Some(found) = found {
+                self.allocator.forgo(*kind, found.id, subscriber_id).await?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn one(&self, subscriber_id: &str) -> Result<Addressed, SyncError> {
         let found = self.store.addressed_of(&self.tenant_id, &[subscriber_id]).await?;
         found.into_iter().next().ok_or_else(|| {
