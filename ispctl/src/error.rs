@@ -8,6 +8,7 @@ use isp_core::accounting::journal::JournalError;
 use isp_core::netbox::{NetboxError, SyncError};
 use isp_core::password::PasswordError;
 use isp_core::policy::vendor;
+use isp_core::provisioning::{Cause, ProvisioningError};
 use isp_core::secret::SecretError;
 use isp_core::store::StoreError;
 use isp_core::tenant::Tenant;
@@ -53,6 +54,8 @@ pub(crate) enum Error {
     Netbox(#[from] NetboxError),
     #[error(transparent)]
     Sync(#[from] SyncError),
+    #[error(transparent)]
+    Provisioning(#[from] ProvisioningError),
     #[error(transparent)]
     Password(#[from] PasswordError),
     #[error("{path}: {source}", path = path.display())]
@@ -116,10 +119,16 @@ impl Error {
             | Self::StillRefused(_)
             | Self::Store(StoreError::Refused { .. }) => 5,
             Self::Netbox(NetboxError::Settings(_)) => 2,
+            Self::Provisioning(error) if error.is_conflict() => 4,
+            Self::Provisioning(ProvisioningError {
+                cause: Cause::Store(StoreError::Refused { .. }) | Cause::NoNetbox(_),
+                ..
+            }) => 5,
             Self::Unreadable(_)
             | Self::Orders { .. }
             | Self::Netbox(_)
             | Self::Sync(_)
+            | Self::Provisioning(_)
             | Self::Store(_)
             | Self::Journal(_)
             | Self::Secret(_)

@@ -14,6 +14,7 @@ pub(crate) mod netbox;
 mod network;
 mod order;
 pub(crate) mod plan;
+mod provisioning;
 mod quota;
 mod realm;
 mod reseal;

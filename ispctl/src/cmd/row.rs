@@ -63,6 +63,22 @@ impl NewRow {
     }
 }
 
+/// A row of one text: attribute, operator, value.
+pub(super) fn of_text(list: RowList, text: &str) -> Result<(String, String, String)> {
+    let mut words = text.trim().splitn(3, char::is_whitespace).map(str::trim);
+    let (Some(name), Some(op), Some(value)) = (words.next(), words.next(), words.next()) else {
+        return Err(Error::Usage(format!(
+            "{text:?} is no row: expected an attribute, an operator and a value, as in \"Filter-Id := gold\""
+        )));
+    };
+    let row = NewRow {
+        attribute: attribute(name).map_err(Error::Usage)?,
+        op: op.to_owned(),
+        value: value.to_owned(),
+    };
+    row.checked(list)
+}
+
 /// A row as it may be shown.
 #[derive(Debug, Serialize)]
 pub(super) struct View {

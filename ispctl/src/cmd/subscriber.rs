@@ -12,7 +12,7 @@ use isp_core::tenant::Tenant;
 use serde::Serialize;
 
 use super::plan::find_plan;
-use super::{DeleteArgs, NOTHING_TO_SET, explain, import, network, new_id, quota, row, schedule};
+use super::{DeleteArgs, NOTHING_TO_SET, explain, import, network, new_id, provisioning, quota, row, schedule};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::field::{self, FieldArgs, Record as _};
@@ -38,6 +38,13 @@ pub(crate) enum Command {
         user: String,
         #[command(flatten)]
         how: DeleteArgs,
+    },
+    /// Make a subscriber, give it its addresses and rows, and let it in: all of it or nothing
+    Provision(Box<provisioning::ProvisionArgs>),
+    /// Let a subscriber in no more, disconnect its sessions, give its addresses back, and terminate it
+    Deprovision {
+        /// Username or id
+        user: String,
     },
     /// Give a subscriber a new password, or none
     Password(NewPasswordArgs),
@@ -150,7 +157,11 @@ pub(crate) struct PasswordArgs {
 }
 
 impl PasswordArgs {
-    fn source(&self) -> Option<Source> {
+    pub(super) const fn generates(&self) -> bool {
+        self.generate
+    }
+
+    pub(super) fn source(&self) -> Option<Source> {
         match &self.password_file {
             Some(path) => Some(Source::file(path)),
             None if self.generate => Some(Source::Generate),
@@ -159,7 +170,12 @@ impl PasswordArgs {
     }
 
     /// Read the password and put its stored form into `subscriber`.
-    fn store_into(&self, subscriber: &mut Subscriber, source: &Source, context: &Context) -> Result<Secret<String>> {
+    pub(super) fn store_into(
+        &self,
+        subscriber: &mut Subscriber,
+        source: &Source,
+        context: &Context,
+    ) -> Result<Secret<String>> {
         let password = source.read(PASSWORD)?;
         let scheme = self.scheme.unwrap_or(context.settings.password_scheme);
         let keys = context.keys()?;
@@ -212,6 +228,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             context.output.done(&how.told("subscriber", &subscriber.username));
             Ok(())
         }
+        Command::Provision(args) => provisioning::provision(context, *args).await,
+        Command::Deprovision { user } => provisioning::deprovision(context, &user).await,
         Command::Password(args) => set_password(context, args).await,
         Command::TopUp(command) => quota::run_topup(context, command).await,
         Command::Network(command) => network::run(context, command).await,
@@ -399,7 +417,7 @@ pub(super) async fn find(store: &Store, tenant: &Tenant, name: &str) -> Result<S
 }
 
 /// The username as packets will look it up.
-fn normalized(tenant: &Tenant, username: &str) -> Result<String> {
+pub(super) fn normalized(tenant: &Tenant, username: &str) -> Result<String> {
     let name = tenant.normalize(username).into_owned();
     // Stripping the realm may leave nothing.
     field::parse::username(&name)
@@ -418,7 +436,7 @@ fn tell_unknown_service_type(subscriber: &Subscriber) {
 }
 
 /// The generated password alone on standard output, so that a script can take it from there.
-fn tell_password(context: &Context, subscriber: &Subscriber, password: &Secret<String>) -> Result<()> {
+pub(super) fn tell_password(context: &Context, subscriber: &Subscriber, password: &Secret<String>) -> Result<()> {
     context.output.done(&format!(
         "subscriber {:?} has this new password, shown only now:",
         subscriber.username

@@ -6,6 +6,7 @@ use crate::lab::Lab;
 
 crate::on_both_databases!(
     from_nothing_to_an_address,
+    a_subscriber_is_made_and_ended_as_one_operation,
     settings_of_a_tenant_come_over_all_others,
     faults_are_told_with_their_remedy
 );
@@ -36,11 +37,56 @@ fn set_up(lab: &Lab, url: &str) {
     }
 }
 
+/// Of this test alone: the server and its address space are shared.
+fn tenant_and_net() -> (String, String) {
+    let name = format!("Cli Test {:08x}", fastrand::u32(..));
+    let net = format!("10.{}.{}.0/29", fastrand::u8(..), fastrand::u8(..));
+    (name, net)
+}
+
+fn a_subscriber_is_made_and_ended_as_one_operation(lab: &Lab) {
+    let Some(url) = url() else { return };
+    set_up(lab, &url);
+    let (name, net) = tenant_and_net();
+    let made = ["--make-tenant", &name, "--make-prefix", &net, "--yes"];
+    lab.ctl(&[&["netbox", "bootstrap"], &made[..]].concat()).ok();
+
+    let provision = |more: &[&str]| lab.ctl(&[&["subscriber", "provision", "carol", "--json"], more].concat());
+    let carol = ["--vlan-id", "100", "--reply", "Filter-Id := gold"];
+    let first = provision(&carol).json();
+    assert_eq!((&first["status"], &first["already"]), (&json!("active"), &json!(false)));
+    assert_eq!(first["addresses"][0]["net"], net.replace(".0/29", ".1/29"));
+    let again = provision(&carol).json();
+    assert_eq!((&again["id"], &again["already"]), (&first["id"], &json!(true)));
+    let shown = lab.ctl(&["subscriber", "show", "carol", "--json"]).json();
+    assert_eq!(shown["reply"].as_array().unwrap().len(), 1);
+    assert!(provision(&["--vlan-id", "200"]).fails(4).contains("step create"));
+
+    // There is no prefix to delegate from.
+    let refused = lab.ctl(&["subscriber", "provision", "dave", "--kinds", "ipv4,ipv6_prefix"]);
+    let told = refused.fails(1);
+    assert!(
+        told.contains("step allocate") && told.contains("nothing is left of it"),
+        "{told}"
+    );
+    lab.ctl(&["subscriber", "show", "dave"]).fails(3);
+    assert!(
+        lab.ctl(&["subscriber", "provision", "dave", "--reply", "Filter-Id"])
+            .fails(2)
+            .contains("no row")
+    );
+
+    let ended = lab.ctl(&["subscriber", "deprovision", "carol", "--json"]).json();
+    assert_eq!(ended["status"], "terminated");
+    assert_eq!(ended["released"], json!([{ "kind": "ipv4", "outcome": "deprecated" }]));
+    let shown = lab.ctl(&["subscriber", "show", "carol", "--json"]).json();
+    assert_eq!(shown["static_ipv4"], Value::Null);
+}
+
 fn from_nothing_to_an_address(lab: &Lab) {
     let Some(url) = url() else { return };
     set_up(lab, &url);
-    let name = format!("Cli Test {:08x}", fastrand::u32(..));
-    let net = format!("10.{}.{}.0/29", fastrand::u8(..), fastrand::u8(..));
+    let (name, net) = tenant_and_net();
     // What people decide about is not made without their word.
     let refused = lab.ctl(&["netbox", "bootstrap", "--make-tenant", &name, "--make-prefix", &net]);
     assert!(refused.fails(2).contains("--yes"));
