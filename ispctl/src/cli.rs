@@ -5,8 +5,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use crate::cmd::{
-    accounting, coa, group, import_freeradius, key, migrate, nas, netbox, plan, retention, serve, session, status,
-    subscriber, tenant, usage, vendor, whohad,
+    accounting, coa, doctor, group, import_freeradius, key, migrate, nas, netbox, plan, retention, serve, session,
+    status, subscriber, tenant, usage, vendor, whohad,
 };
 use crate::config::{Flags, Settings};
 use crate::context::Context;
@@ -37,6 +37,8 @@ enum Command {
     Migrate,
     /// Show the schema's version, what the database holds, and how the servers stand
     Status(status::Args),
+    /// Check the whole installation: say what is wrong, where, and what to do about it
+    Doctor(doctor::Args),
     /// Providers (or brands) that share the database without seeing each other
     #[command(subcommand)]
     Tenant(tenant::Command),
@@ -97,7 +99,7 @@ pub(crate) fn run() -> Result<()> {
     let settings = Settings::resolve(&cli.flags, url_in_arguments)?;
     log_to_stderr(settings.log);
     for warning in &settings.warnings {
-        output::warning(warning);
+        output::warning(&warning.to_string());
     }
     let context = Context::new(settings, Output { json: cli.json });
     let mut runtime = match cli.command {
@@ -115,6 +117,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
     match command {
         Command::Migrate => migrate::run(context).await,
         Command::Status(args) => status::run(context, args).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
         Command::Accounting(command) => accounting::run(context, command).await,
         Command::Tenant(command) => tenant::run(context, command).await,
         Command::Plan(command) => plan::run(context, command).await,

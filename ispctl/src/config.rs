@@ -117,7 +117,24 @@ pub(crate) struct Settings {
     /// Of the environment over the file's; a tenant's own come over both.
     pub(crate) netbox: netbox::Table,
     /// Worth telling the operator, not worth stopping for.
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Exposed>,
+}
+
+/// A file whose mode lets every user read what is secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} holds {secret} and every user can read it: chmod o-rwx {path}", path = path.display())]
+pub(crate) struct Exposed {
+    pub(crate) path: PathBuf,
+    pub(crate) secret: &'static str,
+}
+
+impl Exposed {
+    fn new(path: &Path, secret: &'static str) -> Self {
+        Self {
+            path: path.to_owned(),
+            secret,
+        }
+    }
 }
 
 /// How NAS are told of sessions where neither they nor their vendors say. The environment is that of the original system.
@@ -207,10 +224,7 @@ impl Settings {
             && holds_password(url.expose())
             && readable_by_all(path)
         {
-            warnings.push(format!(
-                "{path} holds the database's password and every user can read it: chmod o-rwx {path}",
-                path = path.display()
-            ));
+            warnings.push(Exposed::new(path, "the database's password"));
         }
         let bad = |key: &str, problem: String| ConfigError::File {
             path: path.to_owned(),
@@ -226,16 +240,10 @@ impl Settings {
         if let Some(database) = url.as_ref().and_then(|url| sqlite_file(url.expose()))
             && readable_by_all(database)
         {
-            warnings.push(format!(
-                "{path} holds the subscribers' passwords and every user can read it: chmod o-rwx {path}",
-                path = database.display()
-            ));
+            warnings.push(Exposed::new(database, "the subscribers' passwords"));
         }
         if file.netbox.as_ref().is_some_and(|netbox| netbox.token.is_some()) && readable_by_all(path) {
-            warnings.push(format!(
-                "{path} holds NetBox's token and every user can read it: chmod o-rwx {path}",
-                path = path.display()
-            ));
+            warnings.push(Exposed::new(path, "NetBox's token"));
         }
         let netbox = netbox::Table::of_environment(|name| std::env::var(name).ok()).map_err(ConfigError::Netbox)?;
         let log = given(&flags.log).map_or_else(

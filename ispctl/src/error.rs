@@ -40,6 +40,8 @@ pub(crate) enum Error {
     ImportRefused { file: String, errors: u64 },
     #[error("{failed} of {all} order(s) did not reach what they are for")]
     Orders { failed: usize, all: usize },
+    #[error("{errors} error(s) and {warnings} warning(s) found")]
+    Findings { errors: usize, warnings: usize },
     #[error("{0} secret(s) could not be opened and stay as they are")]
     Unreadable(u64),
     #[error(transparent)]
@@ -87,7 +89,9 @@ Exit codes:
   2  usage or configuration: an unknown option, a malformed value, a bad configuration key
   3  not found: what is named does not exist
   4  conflict: the name, number or address is taken, or the record is still in use
-  5  refused data: an import file with errors, or a value the record cannot take";
+  5  refused data: an import file with errors, or a value the record cannot take
+  6  ispctl doctor found warnings
+  7  ispctl doctor found errors";
 
 impl Error {
     pub(crate) fn file(path: &Path, source: io::Error) -> Self {
@@ -124,6 +128,8 @@ impl Error {
                 cause: Cause::Store(StoreError::Refused { .. }) | Cause::NoNetbox(_),
                 ..
             }) => 5,
+            Self::Findings { errors: 0, .. } => 6,
+            Self::Findings { .. } => 7,
             Self::Unreadable(_)
             | Self::Orders { .. }
             | Self::Netbox(_)

@@ -237,7 +237,7 @@ fn duration(seconds: u64) -> String {
 }
 
 /// Any writer may have put control characters into the database; a terminal must not obey them.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() && c != '\n' {

@@ -107,6 +107,14 @@ impl Snapshot {
         Ok(())
     }
 
+    /// When the database last confirmed what the copy at `path` holds, Unix seconds; all of it is read, and verified.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn confirmed_at(path: &Path) -> Result<i64, DiskError> {
+        Ok(Self::load(path, Arc::default())?.confirmed_at)
+    }
+
     /// Read a copy back, to serve NAS of these vendors.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::feed::STATEMENTS,
         super::groups::STATEMENTS,
         super::import_rows::STATEMENTS,
+        super::inspection::STATEMENTS,
         super::link::STATEMENTS,
         super::load::STATEMENTS,
         super::nas::STATEMENTS,

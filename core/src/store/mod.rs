@@ -44,6 +44,7 @@ mod feed;
 mod groups;
 mod import;
 mod import_rows;
+mod inspection;
 mod link;
 mod load;
 mod nas;
@@ -83,6 +84,7 @@ pub use error::StoreError;
 pub use feed::ChangeFeed;
 pub use import::{ImportError, SubscriberImport};
 pub use import_rows::{Membership, RawRow, RawTable};
+pub use inspection::{Inspection, SchemaObject};
 pub use nodes::{NodeReport, NodeState, NodeStatus};
 pub use orders::{
     Applied, ClaimedOrder, LiveFilter, LiveOrder, OrderClaim, OrderFilter, OrderOutcome, OrderProgress, Review,

@@ -121,6 +121,11 @@ impl Store {
         }
     }
 
+    /// The text of every migration of this database, in order.
+    pub(super) fn migrations(&self) -> impl Iterator<Item = &'static str> {
+        self.embedded().iter().map(|(_, sql)| *sql)
+    }
+
     /// Bring the schema to the version of this build. Returns the names of the migrations it ran.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 pub(crate) mod accounting;
 pub(crate) mod coa;
 mod condition;
+pub(crate) mod doctor;
 mod explain;
 pub(crate) mod group;
 mod import;

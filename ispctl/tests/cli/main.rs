@@ -5,6 +5,7 @@
 mod accounting;
 mod administration;
 mod configuration;
+mod doctor;
 mod freeradius;
 mod groups;
 mod import;

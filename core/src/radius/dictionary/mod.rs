@@ -66,7 +66,9 @@ impl Entry {
         found.map(|(word, _)| word.as_str())
     }
 
-    fn number(&self, word: &str) -> Option<u64> {
+    /// What a word stands for, in whatever case.
+    #[must_use]
+    pub fn number(&self, word: &str) -> Option<u64> {
         let found = self.words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
         found.map(|(_, number)| *number)
     }
