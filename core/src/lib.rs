@@ -14,6 +14,7 @@
 //! | `netbox` | addresses from NetBox: client, allocation, and what keeps both the same (feature `netbox`) |
 //! | `provisioning` | a subscriber made or ended as one operation, with its addresses (features `netbox` and a store) |
 //! | `store` | SQLite and PostgreSQL behind one contract (features `sqlite`, `postgres`) |
+//! | `oss` | tenants' settings of the systems beside this one (features `netbox` and a store) |
 //! | [`order`] | what a NAS is to be told of a live session |
 //! | `convergence` | live sessions made to follow the database (features `coa` and a store) |
 //! | `node` | one AAA node: snapshot, change feed and writers, as a server embeds it |
@@ -37,6 +38,8 @@ pub mod network_profile;
 #[cfg(feature = "store")]
 pub mod node;
 pub mod order;
+#[cfg(all(feature = "netbox", feature = "store"))]
+pub mod oss;
 pub mod password;
 pub mod plan;
 pub mod policy;

@@ -5,8 +5,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use crate::cmd::{
-    accounting, coa, doctor, group, import_freeradius, key, migrate, nas, netbox, plan, retention, serve, session,
-    status, subscriber, tenant, usage, vendor, whohad,
+    accounting, coa, doctor, group, import_freeradius, key, manual, migrate, nas, netbox, oss, plan, retention, serve,
+    session, status, subscriber, tenant, usage, vendor, whohad,
 };
 use crate::config::{Flags, Settings};
 use crate::context::Context;
@@ -78,11 +78,18 @@ enum Command {
     /// NetBox: what it must have, and keeping its addresses and ours the same
     #[command(subcommand)]
     Netbox(netbox::Command),
+    /// VOLTHA, GenieACS, NetBox, AWX and Prometheus: where a tenant has them, and whether they answer
+    #[command(subcommand)]
+    Oss(oss::Command),
     /// Remove accounting and authentication records that are old enough
     Retention(retention::Args),
     /// Keys that seal passwords and NAS secrets
     #[command(subcommand)]
     Key(key::Command),
+    /// Print what a shell needs to complete commands and options
+    Completions(manual::CompletionsArgs),
+    /// Write man pages
+    Man(manual::ManArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,6 +102,12 @@ enum ImportCommand {
 pub(crate) fn run() -> Result<()> {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    // They need no settings, and so do not mind wrong ones.
+    match &cli.command {
+        Command::Completions(args) => return manual::completions(args, Cli::command()),
+        Command::Man(args) => return manual::man(args, Cli::command()),
+        _ => {}
+    }
     let url_in_arguments = matches.value_source("database_url") == Some(ValueSource::CommandLine);
     let settings = Settings::resolve(&cli.flags, url_in_arguments)?;
     log_to_stderr(settings.log);
@@ -132,8 +145,11 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Usage(args) => usage::run(context, args).await,
         Command::Whohad(args) => whohad::run(context, args).await,
         Command::Netbox(command) => netbox::run(context, command).await,
+        Command::Oss(command) => oss::run(context, command).await,
         Command::Retention(args) => retention::run(context, args).await,
         Command::Key(command) => key::run(context, command).await,
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use isp_core::accounting::journal::JournalError;
 use isp_core::netbox::{NetboxError, SyncError};
+use isp_core::oss::OssError;
 use isp_core::password::PasswordError;
 use isp_core::policy::vendor;
 use isp_core::provisioning::{Cause, ProvisioningError};
@@ -54,6 +55,8 @@ pub(crate) enum Error {
     Secret(#[from] SecretError),
     #[error(transparent)]
     Netbox(#[from] NetboxError),
+    #[error(transparent)]
+    Oss(#[from] OssError),
     #[error(transparent)]
     Sync(#[from] SyncError),
     #[error(transparent)]
@@ -128,12 +131,16 @@ impl Error {
                 cause: Cause::Store(StoreError::Refused { .. }) | Cause::NoNetbox(_),
                 ..
             }) => 5,
+            Self::Oss(OssError::NoUrl { .. } | OssError::NoKeys) => 2,
+            Self::Oss(OssError::Store(StoreError::NotFound { .. })) => 3,
+            Self::Oss(OssError::Field { .. }) => 5,
             Self::Findings { errors: 0, .. } => 6,
             Self::Findings { .. } => 7,
             Self::Unreadable(_)
             | Self::Orders { .. }
             | Self::Netbox(_)
             | Self::Sync(_)
+            | Self::Oss(_)
             | Self::Provisioning(_)
             | Self::Store(_)
             | Self::Journal(_)

@@ -49,6 +49,14 @@ pub(crate) const NETBOX_TOKEN: Wanted = Wanted {
     max: 256,
 };
 
+/// Of a system beside this one, which makes them.
+pub(crate) const SERVICE_SECRET: Wanted = Wanted {
+    what: "password or token",
+    variable: "ISP_SERVICE_SECRET",
+    length: 40,
+    max: 2_048,
+};
+
 /// Where a secret comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {

@@ -36,8 +36,8 @@ statements! {
     }
     ENSURE_REPLY {
         both: "INSERT INTO radreply (tenant_id, subscriber_id, username, attribute, op, value)
-            SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM radreply
-                WHERE tenant_id = $1 AND subscriber_id = $2 AND attribute = $4 AND op = $5 AND value = $6)",
+            SELECT $1, $2, $3, $4, CAST($5 AS text), $6 WHERE NOT EXISTS (SELECT 1 FROM radreply
+                WHERE tenant_id = $1 AND subscriber_id = $2 AND attribute = $4 AND op = CAST($5 AS text) AND value = $6)",
     }
 }
 

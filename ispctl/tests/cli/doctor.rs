@@ -220,6 +220,13 @@ const FAULTS: &[Fault] = &[
         )
     }),
     // Services.
+    ("oss_unreachable", |lab| {
+        lab.ctl(&["oss", "set", "genieacs", "--url", "http://127.0.0.1:9"]).ok();
+    }),
+    ("oss_settings", |lab| {
+        lab.ctl(&["oss", "set", "awx", "--url", "http://127.0.0.1:9"]).ok();
+        lab.execute("UPDATE tenant_services SET secret = 'not-sealed'");
+    }),
     ("netbox_unreachable", |lab| {
         lab.ctl_with(
             &[

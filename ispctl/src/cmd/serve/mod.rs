@@ -1,6 +1,7 @@
 //! The side service: live sessions follow the database, and the database NetBox.
 
 mod netbox;
+mod notify;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,12 +33,14 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
     };
     if !stopped {
         context.output.done("live sessions follow the database");
+        notify::tell("READY=1");
         tokio::select! {
             () = netbox::upkeep(context, store) => {}
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     }
+    notify::tell("STOPPING=1");
     convergence.stop().await;
     Ok(())
 }
