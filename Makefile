@@ -36,6 +36,10 @@ soak: ## Fifty rounds of starting and stopping under load, and the other long te
 chaos: ## Kill the server a hundred times under accounting load, on both databases
 	scripts/test chaos
 
+.PHONY: scale
+scale: ## Import 100,000 users from each kind of database into each
+	scripts/test scale
+
 .PHONY: fuzz
 fuzz: ## Fuzz the RADIUS codec and the matching of answers, FUZZ seconds each; needs nightly and cargo-fuzz
 	scripts/fuzz $(FUZZ)

@@ -93,13 +93,14 @@ statements! {
         sqlite: rows_sqlite!("radgroupreply", "groupname"),
         postgres: rows_postgres!("radgroupreply", "groupname"),
     }
+    // SQLite would go through all members of the group for each of them: a plus keeps it to those of the name.
     ADD_MEMBERSHIPS {
         sqlite: "INSERT INTO radusergroup (tenant_id, username, groupname, priority)
              SELECT $1, r.username, r.groupname, r.priority
              FROM (SELECT key AS n, value ->> 'username' AS username, value ->> 'groupname' AS groupname,
                  value ->> 'priority' AS priority FROM json_each($2)) r
-             WHERE NOT EXISTS (SELECT 1 FROM radusergroup t WHERE t.tenant_id = $1 AND t.username = r.username
-                 AND t.groupname = r.groupname)
+             WHERE NOT EXISTS (SELECT 1 FROM radusergroup t WHERE +t.tenant_id = $1 AND t.username = r.username
+                 AND +t.groupname = r.groupname)
              ORDER BY r.n",
         postgres: "INSERT INTO radusergroup (tenant_id, username, groupname, priority)
              SELECT $1, r.username, r.groupname, r.priority

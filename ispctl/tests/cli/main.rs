@@ -17,6 +17,7 @@ mod oss;
 mod passwords;
 mod policy;
 mod quotas;
+mod scale;
 mod service;
 mod sessions;
 mod source;
