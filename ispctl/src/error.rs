@@ -75,6 +75,11 @@ pub(crate) enum Error {
     Random(getrandom::Error),
     #[error("cannot start: {0}")]
     Runtime(io::Error),
+    #[error("cannot listen at {address}: {source}")]
+    Listen {
+        address: std::net::SocketAddr,
+        source: io::Error,
+    },
     #[error("the {0} thread stopped unexpectedly")]
     Thread(&'static str),
 }
@@ -151,6 +156,7 @@ impl Error {
             | Self::Stdout(_)
             | Self::Random(_)
             | Self::Runtime(_)
+            | Self::Listen { .. }
             | Self::Thread(_) => 1,
         })
     }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use isp_core::netbox::{Allocator, Client, Kind, Release, Rules, Settings};
-use isp_core::secret::{Sealed, Secret};
-use isp_core::store::{Store, TenantService};
+use isp_core::secret::{KeyRing, Sealed, Secret};
+use isp_core::store::{Store, StoreError, TenantService};
 use isp_core::tenant::Tenant;
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,14 @@ pub(crate) struct Table {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) reconcile_seconds: Option<u64>,
+    /// How often "ispctl serve" reads NetBox's change log; 0 is never
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) poll_seconds: Option<u64>,
+    // Of the process, not of a tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(skip)]
+    pub(crate) listen: Option<std::net::SocketAddr>,
     /// Whether "ispctl serve" repairs what it finds
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_name = "true|false")]
@@ -148,6 +156,8 @@ impl Table {
             quarantine_days: self.quarantine_days.or(other.quarantine_days),
             kinds: self.kinds.or(other.kinds),
             reconcile_seconds: self.reconcile_seconds.or(other.reconcile_seconds),
+            poll_seconds: self.poll_seconds.or(other.poll_seconds),
+            listen: self.listen.or(other.listen),
             reconcile_repair: self.reconcile_repair.or(other.reconcile_repair),
         }
     }
@@ -194,6 +204,12 @@ impl Table {
     /// How often this is reconciled, where it is.
     pub(crate) fn reconcile_every(&self) -> Option<Duration> {
         let seconds = self.reconcile_seconds.unwrap_or(3_600);
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
+
+    /// How often the change log is read, where it is; `pushed`: NetBox sends webhooks, some of which get lost.
+    pub(crate) fn poll_every(&self, pushed: bool) -> Option<Duration> {
+        let seconds = self.poll_seconds.unwrap_or(if pushed { 60 } else { 0 });
         (seconds > 0).then(|| Duration::from_secs(seconds))
     }
 
@@ -260,6 +276,77 @@ pub(crate) fn token_context(tenant: &Tenant) -> String {
     format!("tenant {} service {SERVICE}", tenant.id)
 }
 
+/// Name of the secret that a tenant's NetBox signs its webhooks with.
+const WEBHOOK: &str = "netbox_webhook";
+
+fn webhook_context(tenant: &Tenant) -> String {
+    format!("tenant {} service {WEBHOOK}", tenant.id)
+}
+
+/// Keep the secret of a tenant's webhooks, sealed.
+pub(crate) async fn set_webhook_secret(
+    context: &Context,
+    store: &Store,
+    tenant: &Tenant,
+    secret: &Secret<String>,
+) -> Result<()> {
+    let keys = context.required_keys()?;
+    let sealed = keys.seal(&webhook_context(tenant), secret.expose().trim().as_bytes())?;
+    let service = TenantService {
+        settings: "{}".to_owned(),
+        secret: Some(sealed),
+    };
+    let by = context.operator().map(str::to_owned);
+    Ok(store.service_set(&tenant.id, WEBHOOK, &service, &by).await?)
+}
+
+/// Take no webhooks for a tenant any more.
+pub(crate) async fn unset_webhook_secret(store: &Store, tenant: &Tenant) -> Result<()> {
+    match store.service_delete(&tenant.id, WEBHOOK).await {
+        Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The sealed secret of a tenant's webhooks.
+pub(crate) async fn webhook_sealed(store: &Store, tenant: &Tenant) -> Result<Option<String>> {
+    let service = store.service_get(&tenant.id, WEBHOOK).await?;
+    Ok(service.and_then(|service| service.secret))
+}
+
+/// The secret of a tenant's webhooks, where it has one.
+pub(crate) async fn webhook_secret(keys: &KeyRing, store: &Store, tenant: &Tenant) -> Result<Option<Secret<String>>> {
+    match webhook_sealed(store, tenant).await? {
+        None => Ok(None),
+        Some(sealed) => open(keys, &webhook_context(tenant), &sealed, "webhook secret").map(Some),
+    }
+}
+
+/// How often the change log of a tenant's NetBox is read, where it is set up and that is wanted.
+pub(crate) async fn poll_every(context: &Context, store: &Store, tenant: &Tenant) -> Result<Option<Duration>> {
+    let (own, sealed) = own(store, tenant).await?;
+    let table = own.over(context.settings.netbox.clone());
+    if !table.is_set_up(sealed.is_some()) {
+        return Ok(None);
+    }
+    let pushed = webhook_sealed(store, tenant).await?.is_some();
+    Ok(table.poll_every(pushed))
+}
+
+fn open(keys: &KeyRing, context: &str, sealed: &str, what: &str) -> Result<Secret<String>> {
+    let damaged = || {
+        Error::Refused(format!(
+            "the tenant's NetBox {what} in the database is damaged: set it anew"
+        ))
+    };
+    let opened = match Sealed::parse(sealed)? {
+        Some(sealed) => keys.open(context, &sealed)?,
+        None => return Err(damaged()),
+    };
+    let text = String::from_utf8(opened.expose().to_vec()).map_err(|_| damaged())?;
+    Ok(Secret::new(text))
+}
+
 /// What the tenant has set itself, and its sealed token.
 pub(crate) async fn own(store: &Store, tenant: &Tenant) -> Result<(Table, Option<String>)> {
     match store.service_get(&tenant.id, SERVICE).await? {
@@ -276,13 +363,8 @@ pub(crate) async fn own(store: &Store, tenant: &Tenant) -> Result<(Table, Option
 pub(crate) async fn settings(context: &Context, store: &Store, tenant: &Tenant) -> Result<Table> {
     let (mut own, sealed) = own(store, tenant).await?;
     if let Some(sealed) = sealed {
-        let damaged = || Error::Refused("the tenant's NetBox token in the database is damaged: set it anew".to_owned());
-        let opened = match Sealed::parse(&sealed)? {
-            Some(sealed) => context.required_keys()?.open(&token_context(tenant), &sealed)?,
-            None => return Err(damaged()),
-        };
-        let token = String::from_utf8(opened.expose().to_vec()).map_err(|_| damaged())?;
-        own.token = Some(Token(Secret::new(token)));
+        let token = open(&context.required_keys()?, &token_context(tenant), &sealed, "token")?;
+        own.token = Some(Token(token));
     }
     Ok(own.over(context.settings.netbox.clone()))
 }

@@ -41,6 +41,14 @@ pub(crate) const NAS_SECRET: Wanted = Wanted {
     max: 128,
 };
 
+/// What NetBox signs its webhooks with; as wide as its column.
+pub(crate) const WEBHOOK_SECRET: Wanted = Wanted {
+    what: "webhook secret",
+    variable: "NETBOX_WEBHOOK_SECRET",
+    length: 40,
+    max: 255,
+};
+
 /// NetBox makes them: nothing is generated here.
 pub(crate) const NETBOX_TOKEN: Wanted = Wanted {
     what: "token",

@@ -5,6 +5,7 @@
 //! | [`Client`], [`Settings`], [`NetboxError`] | requests, and what may be done after one failed |
 //! | [`Allocator`], [`Wanted`], [`Rules`] | taking addresses and delegated prefixes, giving them back; check and bootstrap |
 //! | `Sync`, `Report` | the same in the database and in NetBox (with a store) |
+//! | [`push`] | webhooks and the change log: who is to be looked at again |
 //! | [`Page`], [`IpAddress`], [`Prefix`], [`Choice`], [`Reference`] | answers of the REST API, as 4.7 gives them |
 //! | [`OwnerFields`], [`Owned`] | the custom fields and the description that name a subscriber |
 //! | [`LifecycleState`] | the states of an assigned address, and which may follow which |
@@ -30,6 +31,7 @@ mod lifecycle;
 mod model;
 mod owner;
 mod pool;
+pub mod push;
 mod settings;
 mod setup;
 #[cfg(feature = "store")]
@@ -45,4 +47,4 @@ pub use pool::Pool;
 pub use settings::{Release, Rules, Site};
 pub use setup::{Adoption, Finding, Made};
 #[cfg(feature = "store")]
-pub use sync::{Drift, DriftKind, Origin, Progress, Report, Sync, SyncError, Synced};
+pub use sync::{Cursor, Drift, DriftKind, Origin, Progress, Report, Sync, SyncError, Synced};

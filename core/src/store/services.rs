@@ -50,6 +50,9 @@ statements! {
     FORGET_POOLS {
         both: "DELETE FROM netbox_pools WHERE tenant_id = $1 AND site = $2 AND kind = $3",
     }
+    FORGET_ALL_POOLS {
+        both: "DELETE FROM netbox_pools WHERE tenant_id = $1",
+    }
     /// Two that ask at the same time write the same.
     REMEMBER_POOL {
         sqlite: "INSERT INTO netbox_pools (tenant_id, site, kind, position, prefix_id, network)
@@ -133,6 +136,17 @@ impl Store {
             })
             .collect::<std::result::Result<_, sqlx::Error>>()
             .attempt(attempt)
+    }
+
+    /// Ask anew which prefixes give.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn pools_forget(&self, tenant_id: &str) -> Result<()> {
+        let attempt = || "forget which prefixes give addresses".to_owned();
+        let mut connection = self.writer().await.attempt(attempt)?;
+        let done = connection.link().execute(FORGET_ALL_POOLS, params![tenant_id]).await;
+        done.attempt(attempt).map(drop)
     }
 
     /// Remember which they are, in their order.

@@ -5,6 +5,8 @@ mod allocation;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod bench;
 mod faults;
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod follow;
 mod lab;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod provisioning;

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::netbox::{self, SERVICE, Table};
 use crate::output;
-use crate::secret_input::{NETBOX_TOKEN, Source};
+use crate::secret_input::{NETBOX_TOKEN, Source, WEBHOOK_SECRET};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -57,6 +57,10 @@ pub(crate) struct SetArgs {
     /// Read the token from a file's first line; - is standard input. It is stored sealed
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Read the secret that NetBox signs its webhooks with from a file's first line; - is standard input. It is stored
+    /// sealed
+    #[arg(long, value_name = "FILE")]
+    webhook_secret_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -103,6 +107,8 @@ struct View {
     #[serde(flatten)]
     table: Table,
     token_configured: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_configured: Option<bool>,
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
@@ -115,6 +121,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         }
         Command::Unset => {
             store.service_delete(&tenant.id, SERVICE).await?;
+            netbox::unset_webhook_secret(store, &tenant).await?;
             context
                 .output
                 .done(&format!("{} has no NetBox settings of its own now", tenant.name));
@@ -191,6 +198,7 @@ async fn show(context: &Context, store: &Store, tenant: &Tenant) -> Result<()> {
     context.output.record(&View {
         table,
         token_configured,
+        webhook_configured: netbox::webhook_sealed(store, tenant).await?.map(|_| true),
     })
 }
 
@@ -202,6 +210,10 @@ async fn set(context: &Context, store: &Store, tenant: &Tenant, args: SetArgs) -
             .required_keys()?
             .seal(&netbox::token_context(tenant), token.expose().trim().as_bytes())?;
         secret = Some(sealed);
+    }
+    if let Some(path) = args.webhook_secret_file {
+        let word = Source::file(&path).read(WEBHOOK_SECRET)?;
+        netbox::set_webhook_secret(context, store, tenant, &word).await?;
     }
     let table = args.named.over(own);
     if table.verify_tls == Some(false) {

@@ -112,19 +112,27 @@ impl Lab {
         self.ctl_with(args, "", &[])
     }
 
-    /// With standard input and further environment; nothing of the caller's environment counts.
-    pub(crate) fn ctl_with(&self, args: &[&str], stdin: &str, environment: &[(&str, &str)]) -> Run {
+    /// To be started; nothing of the caller's environment counts.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let config = self.path("ispctl.toml");
         if !config.exists() {
             std::fs::write(&config, "").unwrap();
         }
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ispctl"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ispctl"));
+        command
             .args(args)
             .env_clear()
             .env("ISP_CONFIG", &config)
             .env("ISP_DATABASE_URL", &self.url)
             .env("ISP_KEY_FILE", self.path("keys"))
-            .env("ISP_OPERATOR", "tester")
+            .env("ISP_OPERATOR", "tester");
+        command
+    }
+
+    /// With standard input and further environment; nothing of the caller's environment counts.
+    pub(crate) fn ctl_with(&self, args: &[&str], stdin: &str, environment: &[(&str, &str)]) -> Run {
+        let mut child = self
+            .command(args)
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -16,6 +16,7 @@ mod orders;
 mod oss;
 mod passwords;
 mod policy;
+mod push;
 mod quotas;
 mod scale;
 mod service;

@@ -11,10 +11,10 @@ crate::on_both_databases!(
     faults_are_told_with_their_remedy
 );
 
-const TOKEN: &str = "nbt_TestKey00001.TestSecretTestSecretTestSecretTestSecret";
+pub(crate) const TOKEN: &str = "nbt_TestKey00001.TestSecretTestSecretTestSecretTestSecret";
 
 /// `None`, loudly, where no server is given.
-fn url() -> Option<String> {
+pub(crate) fn url() -> Option<String> {
     let url = std::env::var("ISP_TEST_NETBOX").ok().filter(|url| !url.is_empty());
     if url.is_none() {
         assert!(
@@ -26,7 +26,7 @@ fn url() -> Option<String> {
     url
 }
 
-fn set_up(lab: &Lab, url: &str) {
+pub(crate) fn set_up(lab: &Lab, url: &str) {
     lab.set_up();
     lab.write("token", &format!("{TOKEN}\n"));
     let token = lab.path("token");
@@ -38,7 +38,7 @@ fn set_up(lab: &Lab, url: &str) {
 }
 
 /// Of this test alone: the server and its address space are shared.
-fn tenant_and_net() -> (String, String) {
+pub(crate) fn tenant_and_net() -> (String, String) {
     let name = format!("Cli Test {:08x}", fastrand::u32(..));
     let net = format!("10.{}.{}.0/29", fastrand::u8(..), fastrand::u8(..));
     (name, net)

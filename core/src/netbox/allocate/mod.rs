@@ -334,7 +334,7 @@ impl Allocator {
     }
 
     /// Ask anew which prefixes there are.
-    fn forget(&self) {
+    pub(super) fn forget(&self) {
         self.pools.lock().clear();
     }
 

@@ -157,6 +157,15 @@ impl Client {
         }
     }
 
+    /// The same of what has a higher id than `last`.
+    #[cfg(feature = "store")]
+    pub(super) fn after<'a, T>(&'a self, what: &'a str, path: &'a str, query: Query, last: u64) -> Pages<'a, T> {
+        Pages {
+            start: Some(last + 1),
+            ..self.all(what, path, query)
+        }
+    }
+
     /// Sent once: what it makes may exist although no answer came.
     pub(super) async fn create<T: DeserializeOwned>(
         &self,

@@ -4,6 +4,7 @@
 //! may fail: what was taken in NetBox and not written down is found again by its key.
 
 mod drift;
+mod follow;
 mod reconcile;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 pub use drift::{Drift, DriftKind, Report};
+pub use follow::Cursor;
 
 use super::allocate::{Allocation, AllocationError, Allocator, Released, Wanted};
 use super::client::NetboxError;

@@ -20,11 +20,21 @@ use crate::netbox::pool;
 use crate::store::{Addressed, Assignment};
 
 /// An object with what is written on it.
-struct Found {
+pub(super) struct Found {
     object: Object,
     description: String,
     active: bool,
     etag: Option<String>,
+}
+
+impl Found {
+    pub(super) const fn id(&self) -> u64 {
+        self.object.id
+    }
+
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.object.subscriber_id.as_deref()
+    }
 }
 
 impl From<IpAddress> for Found {
@@ -50,7 +60,7 @@ impl From<Prefix> for Found {
 }
 
 /// One run.
-struct Run<'r, 'a> {
+pub(super) struct Run<'r, 'a> {
     sync: &'r Sync<'a>,
     repair: bool,
     kinds: &'r [Kind],
@@ -68,21 +78,31 @@ impl Sync<'_> {
     /// # Errors
     /// NetBox or the database does not answer. What was repaired until then is.
     pub async fn reconcile(&self, kinds: &[Kind], repair: bool) -> Result<Report, SyncError> {
-        let mut run = Run {
-            sync: self,
+        let mut run = Run::new(self, repair, kinds);
+        run.netbox().await?;
+        run.database().await?;
+        run.sessions().await?;
+        Ok(run.finish())
+    }
+}
+
+impl<'r, 'a> Run<'r, 'a> {
+    pub(super) fn new(sync: &'r Sync<'a>, repair: bool, kinds: &'r [Kind]) -> Self {
+        Self {
+            sync,
             repair,
             kinds,
             report: Report::default(),
             matched: HashSet::new(),
             offered: HashSet::new(),
-        };
-        run.netbox().await?;
-        run.database().await?;
-        run.sessions().await?;
-        run.report
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Report {
+        self.report
             .drift
             .sort_by(|a, b| (a.kind, &a.subscriber_id).cmp(&(b.kind, &b.subscriber_id)));
-        Ok(run.report)
+        self.report
     }
 }
 
@@ -102,7 +122,7 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    async fn page(&mut self, page: Vec<Found>) -> Result<(), SyncError> {
+    pub(super) async fn page(&mut self, page: Vec<Found>) -> Result<(), SyncError> {
         // What is out of use waits for the end of its quarantine; what names no subscriber is no business of ours.
         let page: Vec<Found> = page
             .into_iter()
@@ -302,20 +322,26 @@ impl Run<'_, '_> {
             let page = sync.store.addressed(&sync.tenant_id, None, &after, super::PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after.clone_from(&last.subscriber_id);
-            let ids: Vec<&str> = page.iter().map(|one| one.subscriber_id.as_str()).collect();
-            let given = sync.store.assignments(&sync.tenant_id, &ids).await?;
-            let given: HashMap<(&str, Kind), &Assignment> = given
-                .iter()
-                .map(|given| ((given.subscriber_id.as_str(), given.kind), given))
-                .collect();
-            for subscriber in page.iter().filter(|subscriber| subscriber.alive) {
-                self.report.subscribers += 1;
-                for kind in Kind::ALL {
-                    let given = given.get(&(subscriber.subscriber_id.as_str(), kind)).copied();
-                    self.subscriber(subscriber, kind, given).await?;
-                }
+            self.subscribers(&page).await?;
+        }
+    }
+
+    pub(super) async fn subscribers(&mut self, page: &[Addressed]) -> Result<(), SyncError> {
+        let sync = self.sync;
+        let ids: Vec<&str> = page.iter().map(|one| one.subscriber_id.as_str()).collect();
+        let given = sync.store.assignments(&sync.tenant_id, &ids).await?;
+        let given: HashMap<(&str, Kind), &Assignment> = given
+            .iter()
+            .map(|given| ((given.subscriber_id.as_str(), given.kind), given))
+            .collect();
+        for subscriber in page.iter().filter(|subscriber| subscriber.alive) {
+            self.report.subscribers += 1;
+            for kind in Kind::ALL {
+                let given = given.get(&(subscriber.subscriber_id.as_str(), kind)).copied();
+                self.subscriber(subscriber, kind, given).await?;
             }
         }
+        Ok(())
     }
 
     async fn subscriber(

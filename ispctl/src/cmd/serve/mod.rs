@@ -1,7 +1,9 @@
 //! The side service: live sessions follow the database, and the database NetBox.
 
+mod follow;
 mod netbox;
 mod notify;
+mod webhook;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +27,8 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
     let store = context.store().await?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Runtime)?;
+    let (bell, rung) = follow::bell();
+    let listening = webhook::listen(context, store, bell).await?;
     let mut convergence = Convergence::start(store, config(context)?);
     let stopped = tokio::select! {
         () = convergence.loaded() => false,
@@ -36,6 +40,8 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
         notify::tell("READY=1");
         tokio::select! {
             () = netbox::upkeep(context, store) => {}
+            () = follow::follow(context, store, rung) => {}
+            done = listening => done?,
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use isp_core::netbox::Sync;
+use isp_core::netbox::{Report, Sync};
 use isp_core::store::Store;
 use isp_core::tenant::Tenant;
 use tokio::time::Instant;
@@ -76,6 +76,19 @@ async fn turn(context: &Context, store: &Store, tenant: &Tenant, last: Instant) 
     let report = sync
         .reconcile(&table.kinds(), table.reconcile_repair.unwrap_or(false))
         .await?;
+    told(tenant, &report);
+    let swept = sync
+        .allocator()
+        .sweep(netbox::quarantine_ended(sync.allocator().rules()))
+        .await?;
+    if swept > 0 {
+        info!(tenant = tenant.name, swept, "deleted in NetBox what was given back");
+    }
+    Ok(true)
+}
+
+/// Each difference, in the log.
+pub(super) fn told(tenant: &Tenant, report: &Report) {
     for drift in &report.drift {
         let address = drift.address.map(|address| address.to_string()).unwrap_or_default();
         let what = serde_json::to_value(drift.kind).unwrap_or_default();
@@ -89,12 +102,4 @@ async fn turn(context: &Context, store: &Store, tenant: &Tenant, last: Instant) 
             _ => warn!(tenant = tenant.name, "{what} {address}: {}", drift.detail),
         }
     }
-    let swept = sync
-        .allocator()
-        .sweep(netbox::quarantine_ended(sync.allocator().rules()))
-        .await?;
-    if swept > 0 {
-        info!(tenant = tenant.name, swept, "deleted in NetBox what was given back");
-    }
-    Ok(true)
 }
