@@ -386,7 +386,12 @@ pub(crate) fn holds_password(url: &str) -> bool {
         .rsplit_once('@')
         .or(authority.rsplit_once('@'))
         .map_or("", |(user, _)| user);
-    user.contains(':') || query.split('&').any(|pair| pair.starts_with("password="))
+    let is_password = |pair: &str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        // A name may be escaped, too: the driver reads it all the same.
+        name.contains('%') || name.eq_ignore_ascii_case("password")
+    };
+    user.contains(':') || query.split('&').any(is_password)
 }
 
 /// A database URL as it may be shown: without password and parameters.

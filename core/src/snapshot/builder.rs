@@ -108,15 +108,25 @@ impl SnapshotBuilder {
         let Some((record, tenant, name)) = pack(&self.catalog, &*self.dictionary, subscriber) else {
             return;
         };
-        if let Some(earlier) = self.snapshot.insert(record) {
+        let Some(earlier) = self.snapshot.insert(record) else {
+            return;
+        };
+        // Whichever order a database reads them in, every server is to serve the same one.
+        let earlier_id = earlier.entry().map(|entry| entry.id()).unwrap_or_default();
+        let id = if subscriber.id < earlier_id {
+            warn!(
+                tenant = subscriber.tenant_id,
+                served = subscriber.id,
+                id = earlier_id,
+                "another subscriber has the same name under the tenant's username rules; this one is not served: rename it",
+            );
+            earlier_id
+        } else {
             warn_of_twins(&earlier, subscriber);
             self.snapshot.insert(earlier);
-            self.left_out.push(LeftOut {
-                tenant,
-                name,
-                id: subscriber.id.clone(),
-            });
-        }
+            subscriber.id.clone()
+        };
+        self.left_out.push(LeftOut { tenant, name, id });
     }
 
     /// The finished snapshot, and who did not get into it.

@@ -263,6 +263,7 @@ fn a_name_given_up_serves_the_one_who_waited(
         .identify(Some(NAS), &Sender::named(b"alice"))
         .subscriber_id
         .unwrap();
+    assert_eq!(first, "id-of-alice", "the lower id, in whichever order they are read");
     runtime.block_on(database.execute(&format!("DELETE FROM subscribers WHERE id = '{first}'")));
     let waited = if first == "twin" { "id-of-alice" } else { "twin" };
     eventually("the other one", PROMISE, || {

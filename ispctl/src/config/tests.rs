@@ -74,6 +74,7 @@ fn passwords_are_found_in_urls_and_never_shown() {
         "postgres://u:hunter2@h:5432/d",
         "postgres://u:hun/ter2@h/d",
         "postgres://u@h/d?sslmode=require&password=hunter2",
+        "postgres://u@h/d?p%61ssword=hunter2",
     ] {
         assert!(holds_password(url), "{url}");
         assert!(!shown_url(url).contains("ter2"), "{}", shown_url(url));
