@@ -6,7 +6,7 @@ CARGO ?= cargo
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run ONCE=1             leave after the table, with an exit code"
 	@echo "  make install DESTDIR=dir    stage into dir (packagers); PREFIX, RADDBDIR, LIBDIR override what the server says"
@@ -39,6 +39,10 @@ chaos: ## Kill the server a hundred times under accounting load, on both databas
 .PHONY: scale
 scale: ## Import 100,000 users from each kind of database into each
 	scripts/test scale
+
+.PHONY: chaos-netbox
+chaos-netbox: ## Fifty workers take 2,000 addresses while NetBox is killed and its answers are lost
+	scripts/test chaos-netbox
 
 .PHONY: fuzz
 fuzz: ## Fuzz the RADIUS codec and the matching of answers, FUZZ seconds each; needs nightly and cargo-fuzz

@@ -4,6 +4,8 @@
 mod allocation;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod bench;
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod chaos;
 mod faults;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod follow;

@@ -101,6 +101,9 @@ pub(crate) struct SyncArgs {
     connection_type: Option<String>,
 }
 
+const KEYLESS: &str = "key_field is empty: NetBox cannot tell a repeated request from a new one. Of workers that ask for the \
+                       same subscriber at the same moment each may be given an address; ispctl netbox reconcile finds the others";
+
 /// The settings as they may be shown.
 #[derive(Serialize)]
 struct View {
@@ -129,6 +132,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         }
         Command::Check => {
             let (allocator, _) = netbox::allocator(context, store, &tenant).await?;
+            if allocator.rules().key_field.is_none() {
+                output::warning(KEYLESS);
+            }
             let findings = allocator.check().await?;
             context.output.list(&findings, &["subject", "problem", "mendable"])?;
             if findings.is_empty() {

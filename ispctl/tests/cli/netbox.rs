@@ -101,6 +101,14 @@ fn from_nothing_to_an_address(lab: &Lab) {
     ])
     .ok();
     assert_eq!(lab.ctl(&["netbox", "check", "--json"]).json(), json!([]));
+    lab.ctl(&["netbox", "set", "--key-field", ""]).ok();
+    let weaker = lab.ctl(&["netbox", "check"]);
+    assert!(
+        weaker.code == 0 && weaker.err.contains("each may be given an address"),
+        "{}",
+        weaker.err
+    );
+    lab.ctl(&["netbox", "set", "--key-field", "lease_key"]).ok();
 
     let synced = lab.ctl(&["netbox", "sync", "alice", "--json"]).json();
     let address = synced[0]["net"].as_str().unwrap().to_owned();
