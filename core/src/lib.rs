@@ -51,4 +51,6 @@ pub mod snapshot;
 #[cfg(feature = "store")]
 pub mod store;
 pub mod subscriber;
+#[cfg(any(feature = "coa", feature = "netbox"))]
+pub mod telemetry;
 pub mod tenant;

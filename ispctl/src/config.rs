@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -83,6 +84,7 @@ struct File {
     coa_key: Option<PathBuf>,
     coa_authorities: Option<PathBuf>,
     dictionary: Option<PathBuf>,
+    metrics_listen: Option<SocketAddr>,
     netbox: Option<netbox::Table>,
 }
 
@@ -114,6 +116,8 @@ pub(crate) struct Settings {
     /// Records read and written at a time.
     pub(crate) reseal_batch: u32,
     pub(crate) coa: CoaDefaults,
+    /// Where `ispctl serve` tells Prometheus; None = nowhere.
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// Of the environment over the file's; a tenant's own come over both.
     pub(crate) netbox: netbox::Table,
     /// Worth telling the operator, not worth stopping for.
@@ -323,6 +327,7 @@ impl Settings {
             import_batch,
             import_max_errors,
             reseal_batch: u32::try_from(reseal_batch).unwrap_or(u32::MAX),
+            metrics_listen: file.metrics_listen,
             netbox: netbox.over(file.netbox.unwrap_or_default()),
             warnings,
         })

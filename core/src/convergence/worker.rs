@@ -15,12 +15,13 @@ use crate::clock::unix_now;
 use crate::coa::{Client, CoaError, ErrorCause, Outcome, Report, Retry, Target, Via};
 use crate::nas::CoaTransport;
 use crate::order::{Cause, OrderKind, OrderState};
-use crate::policy::vendor::Coa;
 use crate::policy::vendor::coa::Request;
+use crate::policy::vendor::{Coa, GENERIC};
 use crate::radius::{Dictionary, SharedSecret};
 use crate::secret::{KeyRing, Secret};
 use crate::snapshot::{Catalog, Snapshot};
 use crate::store::{ClaimedOrder, OrderClaim, OrderOutcome, Store, StoreError};
+use crate::telemetry::instruments;
 
 /// Orders taken in hand, and outcomes written, by one statement.
 const BATCH: u32 = 256;
@@ -115,6 +116,7 @@ struct Destination {
     coa: Coa,
     /// Orders in a second.
     rate: Option<u32>,
+    vendor: String,
 }
 
 impl Worker {
@@ -255,7 +257,11 @@ impl Worker {
         let id = order.id;
         let task = self.tasks.spawn(async move {
             tokio::time::sleep_until(at).await;
-            tell(&order, &target, &config).await
+            let outcome = tell(&order, &target, &config).await;
+            let result = outcome.result.unwrap_or(outcome.state.as_str());
+            let round_trip = outcome.rtt.map(Duration::from_micros);
+            instruments().order(&target.vendor, order.kind.as_str(), result, round_trip);
+            outcome
         });
         self.of.insert(task.id(), (nas, id));
     }
@@ -323,6 +329,9 @@ impl Worker {
             to,
             coa: coa.clone(),
             rate: settings.and_then(|settings| settings.coa_rate),
+            vendor: entry
+                .map_or(GENERIC, |entry| catalog.vendor_of(entry).name())
+                .to_owned(),
         })
     }
 

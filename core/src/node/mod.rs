@@ -15,6 +15,7 @@ pub(crate) mod intake;
 mod journal;
 mod link;
 mod lockout;
+mod logins;
 mod report;
 mod stall;
 mod state;
@@ -157,7 +158,12 @@ impl Node {
         );
         let lockout = Lockout::new(config.lockout.clone());
         let count = lockout.refused();
-        let reporter = report::spawn(runtime.handle(), &config, &link, &state, &accounting, refused, count);
+        let told = report::Counts {
+            refused,
+            locked_out: count,
+            logins: outcomes.logins(),
+        };
+        let reporter = report::spawn(runtime.handle(), &config, &link, &state, &accounting, told);
         Ok(Self {
             verified: VerifyCache::new(config.verify_cache)?,
             lockout,

@@ -12,6 +12,7 @@ use tracing::{debug, error, info, warn};
 use super::NodeConfig;
 use super::accounting::Accounting;
 use super::link::Link;
+use super::logins::Logins;
 use super::state::State;
 use crate::accounting::aside::Count;
 use crate::accounting::journal::{Journal, JournalStats};
@@ -41,12 +42,21 @@ impl Handle {
     }
 }
 
+/// What others count, and the report tells.
+pub(super) struct Counts {
+    /// The file of records that the database refused.
+    pub(super) refused: PathBuf,
+    pub(super) locked_out: Arc<AtomicU64>,
+    pub(super) logins: Arc<Logins>,
+}
+
 struct Reporter {
     link: Arc<Link>,
     state: Arc<State>,
     journal: Option<Arc<Journal>>,
     unanswered: Arc<AtomicU64>,
     locked_out: Arc<AtomicU64>,
+    logins: Arc<Logins>,
     aside: Count,
     node_id: String,
     host: String,
@@ -62,8 +72,7 @@ pub(super) fn spawn(
     link: &Arc<Link>,
     state: &Arc<State>,
     accounting: &Accounting,
-    refused: PathBuf,
-    locked_out: Arc<AtomicU64>,
+    counts: Counts,
 ) -> Handle {
     let journal = accounting.journal();
     let (stop, mut stopping) = watch::channel(false);
@@ -73,8 +82,9 @@ pub(super) fn spawn(
         state: Arc::clone(state),
         journal: journal.cloned(),
         unanswered: accounting.unanswered(),
-        locked_out,
-        aside: Count::new(refused),
+        locked_out: counts.locked_out,
+        logins: counts.logins,
+        aside: Count::new(counts.refused),
         // What no two nodes of a machine share.
         node_id: match (journal, &config.snapshot_file) {
             (Some(_), _) => format!("{host}:{}", config.journal.display()),
@@ -125,6 +135,7 @@ impl Reporter {
             records_lost: stats.lost,
             records_unanswered: self.unanswered.load(Ordering::Relaxed),
             logins_locked_out: self.locked_out.load(Ordering::Relaxed),
+            logins: self.logins.counts(),
             records_aside: block_in_place(|| self.aside.get()),
             stopped: last,
         };

@@ -10,6 +10,7 @@ use tracing::{error, warn};
 
 use super::NodeConfig;
 use super::link::Link;
+use super::logins::Logins;
 use crate::accounting::PostAuthRecord;
 use crate::store::StoreError;
 
@@ -21,6 +22,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Outcomes {
     queue: mpsc::Sender<PostAuthRecord>,
     dropped: AtomicU64,
+    logins: Arc<Logins>,
     task: JoinHandle<()>,
 }
 
@@ -30,17 +32,24 @@ impl Outcomes {
         Self {
             queue,
             dropped: AtomicU64::new(0),
+            logins: Arc::default(),
             task: runtime.spawn(write_outcomes(Arc::clone(link), queued)),
         }
     }
 
     pub(super) fn post_auth(&self, record: PostAuthRecord) {
+        self.logins.count(record.reply, record.reason);
         if self.queue.try_send(record).is_err() {
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             if dropped.is_power_of_two() {
                 warn!("{dropped} rows of radpostauth dropped so far: the database does not keep up or is away");
             }
         }
+    }
+
+    /// How they ended, for the report.
+    pub(super) fn logins(&self) -> Arc<Logins> {
+        Arc::clone(&self.logins)
     }
 
     /// Write what is queued, then stop.

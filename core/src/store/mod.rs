@@ -90,7 +90,7 @@ pub use orders::{
     Applied, ClaimedOrder, LiveFilter, LiveOrder, OrderClaim, OrderFilter, OrderOutcome, OrderProgress, Review,
     ReviewOf, ReviewedSession,
 };
-pub use overview::Overview;
+pub use overview::{OutboxState, Overview};
 pub use quotas::{Held, QuotaState, Standing};
 pub use retention::{AccountingMonth, AgedTable};
 pub use schedule::PlannedChange;

@@ -1,5 +1,7 @@
 //! What nodes say of themselves.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::error::Attempt as _;
@@ -33,8 +35,15 @@ pub struct NodeReport {
     pub records_aside: u64,
     /// Logins refused as locked since it started.
     pub logins_locked_out: u64,
+    /// Logins answered since it started: `accepted`, and refused ones by the code of their reason.
+    pub logins: BTreeMap<String, u64>,
     /// It has ended since, as it should.
     pub stopped: bool,
+}
+
+impl NodeReport {
+    /// What accepted logins are counted as.
+    pub const ACCEPTED: &str = "accepted";
 }
 
 /// A node's last report.
@@ -112,36 +121,38 @@ statements! {
     REPORT {
         sqlite: "INSERT INTO node_status (node_id, host, version, journal_records, journal_bytes, journal_oldest,
                 applied_total, applied_per_second, snapshot_age, subscribers, records_lost, records_unanswered,
-                records_aside, logins_locked_out, stopped, reported_at)
+                records_aside, logins_locked_out, stopped, logins, reported_at)
             VALUES ($1, $2, $3, $4, $5, datetime($6, 'unixepoch'), $7, $8, $9, $10, $11, $12, $13, $14, $15,
-                datetime('now'))
+                $16, datetime('now'))
             ON CONFLICT (node_id) DO UPDATE SET host = excluded.host, version = excluded.version,
                 journal_records = excluded.journal_records, journal_bytes = excluded.journal_bytes,
                 journal_oldest = excluded.journal_oldest, applied_total = excluded.applied_total,
                 applied_per_second = excluded.applied_per_second, snapshot_age = excluded.snapshot_age,
                 subscribers = excluded.subscribers, records_lost = excluded.records_lost,
                 records_unanswered = excluded.records_unanswered, records_aside = excluded.records_aside,
-                logins_locked_out = excluded.logins_locked_out, stopped = excluded.stopped, reported_at = excluded.reported_at",
+                logins_locked_out = excluded.logins_locked_out, stopped = excluded.stopped,
+                logins = excluded.logins, reported_at = excluded.reported_at",
         postgres: "INSERT INTO node_status (node_id, host, version, journal_records, journal_bytes, journal_oldest,
                 applied_total, applied_per_second, snapshot_age, subscribers, records_lost, records_unanswered,
-                records_aside, logins_locked_out, stopped, reported_at)
-            VALUES ($1, $2, $3, $4, $5, to_timestamp($6), $7, $8, $9, $10, $11, $12, $13, $14, $15, now())
+                records_aside, logins_locked_out, stopped, logins, reported_at)
+            VALUES ($1, $2, $3, $4, $5, to_timestamp($6), $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, now())
             ON CONFLICT (node_id) DO UPDATE SET host = excluded.host, version = excluded.version,
                 journal_records = excluded.journal_records, journal_bytes = excluded.journal_bytes,
                 journal_oldest = excluded.journal_oldest, applied_total = excluded.applied_total,
                 applied_per_second = excluded.applied_per_second, snapshot_age = excluded.snapshot_age,
                 subscribers = excluded.subscribers, records_lost = excluded.records_lost,
                 records_unanswered = excluded.records_unanswered, records_aside = excluded.records_aside,
-                logins_locked_out = excluded.logins_locked_out, stopped = excluded.stopped, reported_at = excluded.reported_at",
+                logins_locked_out = excluded.logins_locked_out, stopped = excluded.stopped,
+                logins = excluded.logins, reported_at = excluded.reported_at",
     }
     LIST {
         sqlite: "SELECT node_id, host, version, journal_records, journal_bytes, unixepoch(journal_oldest),
                 applied_total, applied_per_second, snapshot_age, subscribers, records_lost, records_unanswered,
-                records_aside, logins_locked_out, stopped, unixepoch(reported_at), unixepoch('now') - unixepoch(reported_at)
+                records_aside, logins_locked_out, stopped, logins, unixepoch(reported_at), unixepoch('now') - unixepoch(reported_at)
             FROM node_status ORDER BY node_id",
         postgres: "SELECT node_id, host, version, journal_records, journal_bytes,
                 extract(epoch FROM journal_oldest)::bigint, applied_total, applied_per_second, snapshot_age,
-                subscribers, records_lost, records_unanswered, records_aside, logins_locked_out, stopped,
+                subscribers, records_lost, records_unanswered, records_aside, logins_locked_out, stopped, logins,
                 extract(epoch FROM reported_at)::bigint, extract(epoch FROM now() - reported_at)::bigint
             FROM node_status ORDER BY node_id COLLATE \"C\"",
     }
@@ -165,6 +176,7 @@ fn node(row: &Row) -> std::result::Result<NodeStatus, sqlx::Error> {
         records_aside: columns.number()?,
         logins_locked_out: columns.number()?,
         stopped: columns.flag()?,
+        logins: columns.json()?,
     };
     let (reported_at, age) = (columns.number()?, columns.number()?);
     Ok(NodeStatus {
@@ -198,6 +210,7 @@ impl Store {
             report.records_aside,
             report.logins_locked_out,
             report.stopped,
+            serde_json::to_string(&report.logins).unwrap_or_default(),
         ];
         connection
             .link()

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::error::Attempt as _;
 use super::sql::{Columns, Row, statements};
 use super::{Result, Store};
+use crate::order::OrderState;
 
 /// How many there are of what, over all tenants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,7 +24,27 @@ pub struct Overview {
     pub change_feed_rows: u64,
 }
 
+/// Orders of a state, of all tenants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutboxState {
+    pub state: OrderState,
+    pub orders: u64,
+    /// Seconds since the oldest was placed.
+    pub oldest_age: u64,
+}
+
 statements! {
+    /// By the indexes of what is not over.
+    OUTBOX {
+        sqlite: "SELECT 'pending', count(*), max(coalesce(unixepoch('now') - unixepoch(min(created_at)), 0), 0)
+            FROM coa_orders WHERE state = 'pending'
+            UNION ALL SELECT 'sending', count(*), max(coalesce(unixepoch('now') - unixepoch(min(created_at)), 0), 0)
+            FROM coa_orders WHERE state = 'sending'",
+        postgres: "SELECT 'pending', count(*), greatest(coalesce(extract(epoch FROM now() - min(created_at)), 0), 0)::bigint
+            FROM coa_orders WHERE state = 'pending'
+            UNION ALL SELECT 'sending', count(*), greatest(coalesce(extract(epoch FROM now() - min(created_at)), 0), 0)::bigint
+            FROM coa_orders WHERE state = 'sending'",
+    }
     OVERVIEW {
         both: "SELECT
             (SELECT count(*) FROM tenants),
@@ -55,6 +76,28 @@ fn overview(row: &Row, schema_version: i64) -> std::result::Result<Overview, sql
 }
 
 impl Store {
+    /// What waits for NAS, and is on its way to them; cheap enough to be asked every few seconds.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn outbox(&self) -> Result<Vec<OutboxState>> {
+        let attempt = || "count orders that are not over".to_owned();
+        let mut connection = self.reader().await.attempt(attempt)?;
+        let rows = connection.link().all(OUTBOX, &[]).await.attempt(attempt)?;
+        let state = |row: &Row| {
+            let mut columns = Columns::of(row);
+            Ok(OutboxState {
+                state: columns.parsed()?,
+                orders: columns.number()?,
+                oldest_age: columns.number()?,
+            })
+        };
+        rows.iter()
+            .map(state)
+            .collect::<std::result::Result<_, _>>()
+            .attempt(attempt)
+    }
+
     /// Count what the database holds. Reads whole tables: for people, not for monitoring every second.
     ///
     /// # Errors

@@ -43,6 +43,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0021_session_begin",
     "0022_locked_out",
     "0023_replaced_rows",
+    "0024_node_logins",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -70,6 +71,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0021_session_begin",
     "0022_locked_out",
     "0023_replaced_rows",
+    "0024_node_logins",
 );
 
 statements! {

@@ -247,6 +247,12 @@ impl<'r> Columns<'r> {
             .transpose()
     }
 
+    /// A text that is JSON.
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<T> {
+        let text = get!(self, &str)?;
+        serde_json::from_str(text).map_err(|e| self.unreadable(&text, &e))
+    }
+
     /// The error for the column just read.
     fn unreadable(&self, value: &dyn std::fmt::Debug, reason: &dyn Display) -> sqlx::Error {
         let index = self.next.saturating_sub(1);

@@ -25,6 +25,7 @@ pub(crate) fn report(node_id: &str, journal_records: u64, journal_oldest: Option
         records_unanswered: 1 << 33,
         records_aside: 2,
         logins_locked_out: 1 << 34,
+        logins: [("accepted".to_owned(), 1 << 36), ("bad_password".to_owned(), 9)].into(),
         stopped: false,
     }
 }

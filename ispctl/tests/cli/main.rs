@@ -21,6 +21,7 @@ mod quotas;
 mod scale;
 mod service;
 mod sessions;
+mod silence;
 mod source;
 mod subscribers;
 mod vendors;

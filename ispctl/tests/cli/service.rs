@@ -1,7 +1,9 @@
 //! `ispctl serve` as a service manager sees it, and what is made of the command line: man pages, completions.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::lab::{Kind, Lab};
@@ -13,28 +15,69 @@ fn a_service_manager_is_told_when_it_is_ready_and_when_it_ends() {
         let path = lab.path("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let mut served = Command::new(env!("CARGO_BIN_EXE_ispctl"))
-            .arg("serve")
-            .env_clear()
-            .env("ISP_CONFIG", lab.path("ispctl.toml"))
-            .env("ISP_DATABASE_URL", &lab.url)
-            .env("ISP_KEY_FILE", lab.path("keys"))
-            .env("NOTIFY_SOCKET", &path)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        lab.write("ispctl.toml", "metrics_listen = \"127.0.0.1:0\"\n");
+        let mut served = serve(lab, &[("NOTIFY_SOCKET", &path.display().to_string())]);
         let told = || {
             let mut state = [0; 64];
             let read = socket.recv(&mut state).unwrap();
             String::from_utf8_lossy(&state[..read]).into_owned()
         };
         assert_eq!(told(), "READY=1");
-        let pid = i32::try_from(served.id()).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let text = scrape(&metrics_address(&mut served));
+        for line in ["isp_database_up 1", "isp_outbox_orders{state=\"pending\"} 0", "# EOF"] {
+            assert!(text.lines().any(|told| told == line), "{text}");
+        }
+        terminate(&served);
         assert_eq!(told(), "STOPPING=1");
         assert!(served.wait().unwrap().success());
     });
+}
+
+/// The side service with what the laboratory has, and nothing of the caller's environment.
+pub(crate) fn serve(lab: &Lab, environment: &[(&str, &str)]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_ispctl"))
+        .arg("serve")
+        .env_clear()
+        .env("ISP_CONFIG", lab.path("ispctl.toml"))
+        .env("ISP_DATABASE_URL", &lab.url)
+        .env("ISP_KEY_FILE", lab.path("keys"))
+        .envs(environment.iter().copied())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Said on standard error before anything is served.
+pub(crate) fn metrics_address(served: &mut Child) -> String {
+    let mut said = BufReader::new(served.stderr.as_mut().unwrap());
+    let mut line = String::new();
+    loop {
+        line.clear();
+        assert!(
+            said.read_line(&mut line).unwrap() > 0,
+            "it ended without a word of metrics"
+        );
+        if let Some((_, rest)) = line.split_once("metrics are at http://") {
+            return rest.trim().trim_end_matches("/metrics").to_owned();
+        }
+    }
+}
+
+pub(crate) fn scrape(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer
+}
+
+pub(crate) fn terminate(served: &Child) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(served.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(super) use query::Query;
 pub use settings::Settings;
 
 use super::model::Page;
+use crate::telemetry::instruments;
 
 pub(super) type Result<T> = std::result::Result<T, NetboxError>;
 
@@ -222,8 +223,22 @@ impl Client {
         self.send(what, request()).await
     }
 
-    /// Body of the answer, where that is a success.
+    /// Body of the answer, where that is a success; counted whatever it is.
     async fn send(&self, what: &str, request: RequestBuilder) -> Result<Vec<u8>> {
+        let began = std::time::Instant::now();
+        let answer = self.exchange(what, request).await;
+        let result = match &answer {
+            Ok(_) => "ok",
+            Err(NetboxError::Unreachable { .. } | NetboxError::Interrupted { .. }) => "no_answer",
+            Err(NetboxError::Authentication(_) | NetboxError::Permission { .. }) => "denied",
+            Err(NetboxError::Failed { .. }) => "failed",
+            Err(_) => "refused",
+        };
+        instruments().netbox_request(result, began.elapsed());
+        answer
+    }
+
+    async fn exchange(&self, what: &str, request: RequestBuilder) -> Result<Vec<u8>> {
         let mut response = request
             .send()
             .await

@@ -1,6 +1,7 @@
 //! The side service: live sessions follow the database, and the database NetBox.
 
 mod follow;
+mod metrics;
 mod netbox;
 mod notify;
 mod webhook;
@@ -29,6 +30,16 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Runtime)?;
     let (bell, rung) = follow::bell();
     let listening = webhook::listen(context, store, bell).await?;
+    // A port that is taken is told before anything is begun.
+    let metrics = match context.settings.metrics_listen {
+        Some(address) => Some(metrics::Endpoint::bind(address).await?),
+        None => None,
+    };
+    let served = metrics.map(|endpoint| {
+        let told = format!("metrics are at http://{}/metrics", endpoint.address);
+        context.output.done(&told);
+        tokio::spawn(endpoint.serve(store.clone()))
+    });
     let mut convergence = Convergence::start(store, config(context)?);
     let stopped = tokio::select! {
         () = convergence.loaded() => false,
@@ -48,6 +59,9 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
     }
     notify::tell("STOPPING=1");
     convergence.stop().await;
+    if let Some(served) = served {
+        served.abort();
+    }
     Ok(())
 }
 

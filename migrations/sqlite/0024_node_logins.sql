@@ -1,0 +1,3 @@
+-- Logins that a server has answered since it started, as a JSON object: accepted ones, and refused ones by reason.
+
+ALTER TABLE node_status ADD COLUMN logins TEXT NOT NULL DEFAULT '{}';
