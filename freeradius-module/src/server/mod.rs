@@ -3,6 +3,7 @@
 
 mod conf;
 mod dictionary;
+mod encoded;
 mod ffi;
 mod log;
 mod request;

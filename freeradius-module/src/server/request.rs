@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use isp_core::node::{Client, Credential};
 use isp_core::policy::Reason;
-use isp_core::policy::reply::{Attribute as ReplyAttribute, ReplyItem, Value as ReplyValue};
+use isp_core::policy::reply::{Attribute as ReplyAttribute, ReplyItem};
 use isp_core::subscriber::RawRow;
 
 use super::dictionary::Attributes;
+use super::encoded::Encoded;
 use super::sys;
-use crate::attribute::{List, Name, Value, ipv6_prefix_bytes};
+use crate::attribute::{List, Name, Value};
 use crate::expansion;
 use crate::hooks::{FallThrough, Outcome, PutError, Request};
 
@@ -255,37 +256,6 @@ fn item(da: *const sys::DICT_ATTR, tag: u8, bytes: &[u8], keep: bool) -> sys::rl
 /// Cisco-AVPair and its like carry "key=value": what they say is a matter of the key.
 fn is_keyed(attribute: ReplyAttribute<'_>) -> bool {
     matches!(attribute, ReplyAttribute::Vendor(vendor) if vendor.name().ends_with("AVPair"))
-}
-
-/// The bytes of a value as a pair holds them.
-enum Encoded<'a> {
-    Text(&'a [u8]),
-    Four([u8; 4]),
-    Sixteen([u8; 16]),
-    Prefix([u8; 18]),
-}
-
-impl Encoded<'_> {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Text(bytes) => bytes,
-            Self::Four(bytes) => bytes,
-            Self::Sixteen(bytes) => bytes,
-            Self::Prefix(bytes) => bytes,
-        }
-    }
-}
-
-impl<'a> From<&'a ReplyValue<'a>> for Encoded<'a> {
-    fn from(value: &'a ReplyValue<'a>) -> Self {
-        match value {
-            ReplyValue::Text(text) => Self::Text(text.as_bytes()),
-            ReplyValue::Integer(integer) => Self::Four(integer.to_ne_bytes()),
-            ReplyValue::Ipv4(address) => Self::Four(address.octets()),
-            ReplyValue::Ipv6(address) => Self::Sixteen(address.octets()),
-            ReplyValue::Ipv6Prefix(prefix) => Self::Prefix(ipv6_prefix_bytes(*prefix)),
-        }
-    }
 }
 
 /// `PW_AUTH_TYPE_ACCEPT`: the server authenticates nobody.

@@ -9,6 +9,7 @@ mod doctor;
 mod freeradius;
 mod groups;
 mod import;
+mod import_losses;
 mod keys;
 mod lab;
 mod netbox;
