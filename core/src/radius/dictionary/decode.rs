@@ -192,6 +192,10 @@ fn leaf(entry: &Entry, value: &[u8], cipher: Option<&Cipher<'_>>) -> Option<Pair
     let mut tag = None;
     if entry.tagged {
         tag = take_tag(entry, &mut value);
+        // A tag with nothing behind it is no value: it stays the octet that it is.
+        if tag.is_some() && value.is_empty() {
+            return None;
+        }
     }
     match (entry.encryption, cipher) {
         (Encryption::None, _) => {}

@@ -337,6 +337,18 @@ fn text_that_is_no_pair_is_refused() {
     assert_eq!(dictionary.print(&pair).to_string(), awkward);
 }
 
+/// Found by fuzzing: as text it would be empty, and what is empty is not sent.
+#[test]
+fn a_tag_alone_stays_an_octet() {
+    let dictionary = Dictionary::builtin();
+    let sent = [0x51, 3, 0];
+    let pairs = dictionary.decode(&sent, None);
+    assert!(pairs[0].raw && pairs[0].tag.is_none(), "{pairs:?}");
+    let mut out = Vec::new();
+    dictionary.encode(&pairs, None, &mut out).unwrap();
+    assert_eq!(out, sent);
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let dictionary = dictionary();
