@@ -28,13 +28,13 @@ impl Withheld {
     pub(super) fn by(restrictions: &[&PlanReply]) -> Self {
         restrictions.iter().fold(Self::default(), |withheld, restriction| {
             let plan = &restriction.plan;
-            let speaks_ipv6 = plan.ipv6_pool.is_some() || plan.delegated_ipv6_pool.is_some();
-            let of_ipv4 = plan.ipv4_pool.is_some() || plan.address_list.is_some() || plan.redirect_url.is_some();
-            let no_ipv6 = of_ipv4 && !speaks_ipv6;
+            let [ipv4, ipv6, delegated] = [&plan.ipv4_pool, &plan.ipv6_pool, &plan.delegated_ipv6_pool];
+            let pooled = ipv4.is_some() || ipv6.is_some() || delegated.is_some();
+            let walled = pooled || plan.address_list.is_some() || plan.redirect_url.is_some();
             Self {
-                ipv4: withheld.ipv4 || plan.ipv4_pool.is_some(),
-                ipv6: withheld.ipv6 || plan.ipv6_pool.is_some() || no_ipv6,
-                delegated_ipv6: withheld.delegated_ipv6 || plan.delegated_ipv6_pool.is_some() || no_ipv6,
+                ipv4: withheld.ipv4 || ipv4.is_some(),
+                ipv6: withheld.ipv6 || walled,
+                delegated_ipv6: withheld.delegated_ipv6 || walled,
             }
         })
     }

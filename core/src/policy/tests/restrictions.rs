@@ -228,6 +228,14 @@ fn a_garden_of_ipv4_gives_no_ipv6() {
             false,
             false,
         ),
+        (
+            Plan {
+                delegated_ipv6_pool: name("walled-pd"),
+                ..base.clone()
+            },
+            true,
+            false,
+        ),
         // Slower, and the same otherwise.
         (base.clone(), true, true),
     ] {
@@ -247,10 +255,12 @@ fn a_garden_of_ipv4_gives_no_ipv6() {
             (ipv6, ipv6),
             "{reply:?}"
         );
+        assert_eq!(gives("Delegated-IPv6-Prefix ="), ipv6, "{reply:?}");
         assert_eq!(decision.withheld.ipv4, !ipv4);
         assert_eq!(decision.withheld.ipv6, !ipv6);
         let pools: Vec<_> = reply.iter().filter(|item| item.contains("-Pool")).collect();
-        let own = [&garden.plan.ipv4_pool, &garden.plan.ipv6_pool]
+        let plan = &garden.plan;
+        let own = [&plan.ipv4_pool, &plan.ipv6_pool, &plan.delegated_ipv6_pool]
             .into_iter()
             .flatten()
             .count();
