@@ -31,6 +31,8 @@ pub mod coa;
 pub mod convergence;
 pub mod dictionary;
 pub mod group;
+#[cfg(any(feature = "coa", feature = "netbox"))]
+mod http;
 pub mod nas;
 #[cfg(feature = "netbox")]
 pub mod netbox;

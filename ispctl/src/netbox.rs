@@ -162,6 +162,17 @@ impl Table {
         }
     }
 
+    /// This, a tenant's, and where it says nothing, what holds for all. A token of all tenants is not for where one of them
+    /// sends it.
+    #[must_use]
+    pub(crate) fn over_usual(self, usual: &Self) -> Self {
+        let mut usual = usual.clone();
+        if self.url.is_some() && self.url != usual.url {
+            usual.token = None;
+        }
+        self.over(usual)
+    }
+
     /// `NETBOX_URL`, `NETBOX_API_TOKEN` or `NETBOX_TOKEN`, `NETBOX_VERIFY_SSL`, `NETBOX_TIMEOUT_SECONDS`,
     /// `NETBOX_MAX_RETRIES`. `variable` reads one; one that is set but empty is not set.
     pub(crate) fn of_environment(variable: impl Fn(&str) -> Option<String>) -> std::result::Result<Self, String> {
@@ -257,7 +268,10 @@ impl Table {
         let token = self
             .token
             .clone()
-            .ok_or_else(|| unset("token", "NETBOX_API_TOKEN, or ispctl netbox set --token-file FILE"))?;
+            .ok_or_else(|| unset(
+                "token",
+                "NETBOX_API_TOKEN, or, as it must be for a tenant with a URL of its own, ispctl netbox set --token-file FILE",
+            ))?;
         let mut settings = Settings::new(url, token.0);
         if let Some(seconds) = self.timeout_seconds {
             settings.timeout = Duration::from_secs(seconds.max(1));
@@ -325,7 +339,7 @@ pub(crate) async fn webhook_secret(keys: &KeyRing, store: &Store, tenant: &Tenan
 /// How often the change log of a tenant's NetBox is read, where it is set up and that is wanted.
 pub(crate) async fn poll_every(context: &Context, store: &Store, tenant: &Tenant) -> Result<Option<Duration>> {
     let (own, sealed) = own(store, tenant).await?;
-    let table = own.over(context.settings.netbox.clone());
+    let table = own.over_usual(&context.settings.netbox);
     if !table.is_set_up(sealed.is_some()) {
         return Ok(None);
     }
@@ -366,7 +380,7 @@ pub(crate) async fn settings(context: &Context, store: &Store, tenant: &Tenant) 
         let token = open(&context.required_keys()?, &token_context(tenant), &sealed, "token")?;
         own.token = Some(Token(token));
     }
-    Ok(own.over(context.settings.netbox.clone()))
+    Ok(own.over_usual(&context.settings.netbox))
 }
 
 /// What was given back before this instant has waited long enough.
@@ -434,6 +448,18 @@ mod tests {
         assert_eq!(both.kinds(), [Kind::Ipv4, Kind::Ipv6Prefix]);
         assert!(both.token.is_some());
         assert!(!serde_json::to_string(&both).unwrap().contains("word"));
+    }
+
+    #[test]
+    fn a_token_of_all_does_not_follow_a_tenant_elsewhere() {
+        let usual = environment(&[("NETBOX_URL", "https://usual"), ("NETBOX_TOKEN", "word")]).unwrap();
+        let own = |text| serde_json::from_str::<Table>(text).unwrap().over_usual(&usual);
+        assert!(own(r#"{"url": "https://own"}"#).token.is_none());
+        assert!(own(r#"{"url": "https://usual"}"#).token.is_some());
+        assert!(own(r#"{"tenant": 7}"#).token.is_some());
+        let mut sealed: Table = serde_json::from_str(r#"{"url": "https://own"}"#).unwrap();
+        sealed.token = Some(Token(Secret::new("its own".to_owned())));
+        assert_eq!(sealed.over_usual(&usual).token.unwrap().0.expose(), "its own");
     }
 
     #[test]

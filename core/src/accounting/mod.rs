@@ -18,6 +18,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Reason;
+
 /// Acct-Status-Type (RFC 2866 section 5.1), as far as sessions go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AcctStatusType {
@@ -81,8 +83,8 @@ pub struct PostAuthRecord {
     pub user_name: String,
     /// `Access-Accept` or `Access-Reject`.
     pub reply: &'static str,
-    /// A [`crate::policy::Reason`] code where refused.
-    pub reason: Option<&'static str>,
+    /// Why it was refused, or let in with less than it has.
+    pub reason: Option<Reason>,
     pub nas_ip_address: Option<IpAddr>,
     pub called_station_id: Option<String>,
     pub calling_station_id: Option<String>,

@@ -100,7 +100,7 @@ impl Intake {
                 if let Some(other) = snapshot.get(key.0, &key.1) {
                     let other_id = other.entry().map(|entry| entry.id()).unwrap_or_default();
                     if other_id != subscriber.id && self.claims(store, catalog, &other_id, &key).await? {
-                        warn_of_twins(&other, &subscriber);
+                        warn_of_twins(&subscriber.tenant_id, &key.1, &other_id, &subscriber.id);
                         self.left_out.entry(key).or_default().insert(subscriber.id);
                         continue;
                     }

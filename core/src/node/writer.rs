@@ -38,7 +38,7 @@ impl Outcomes {
     }
 
     pub(super) fn post_auth(&self, record: PostAuthRecord) {
-        self.logins.count(record.reply, record.reason);
+        self.logins.count(&record);
         if self.queue.try_send(record).is_err() {
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             if dropped.is_power_of_two() {

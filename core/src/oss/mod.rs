@@ -268,6 +268,13 @@ impl Oss {
 
     fn effective(&self, service: OssService, own: Own) -> ServiceConfig {
         let mut config = self.defaults.get(&service).cloned().unwrap_or_default();
+        let elsewhere = own.settings.get("url").and_then(Value::as_str);
+        if elsewhere.is_some_and(|url| config.url.as_deref() != Some(url)) {
+            // Credentials of all tenants are not for where one of them sends them.
+            config.username = None;
+            config.password = None;
+            config.api_token = None;
+        }
         patch::overlay(service, &own.settings, &mut config);
         config.password = own.secrets.password.map(Secret::new).or(config.password);
         config.api_token = own.secrets.api_token.map(Secret::new).or(config.api_token);

@@ -7,6 +7,7 @@ use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::Serialize;
 
 use super::{OssError, OssService, ServiceConfig, TIMEOUT};
+use crate::http;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,7 +46,7 @@ pub(super) async fn probe(service: OssService, config: &ServiceConfig) -> Result
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = builder.build().map_err(|error| OssError::Field {
         field: "verify_ssl".to_owned(),
-        problem: error.without_url().to_string(),
+        problem: http::problem(error),
     })?;
     let request = authorized(service, config, client.get(url))?;
     let began = Instant::now();
@@ -63,16 +64,9 @@ pub(super) async fn probe(service: OssService, config: &ServiceConfig) -> Result
         Ok(answer) => judge(&mut report, answer.status(), has_credentials(config)),
         Err(error) if error.is_timeout() => report.problem = Some(format!("no answer within {seconds} s")),
         Err(error) => {
-            let error = error.without_url();
-            // The cause: refused, no such host, a certificate.
-            let mut problem = error.to_string();
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                problem = format!("{problem}: {cause}");
-                source = cause.source();
-            }
             report.problem = Some(format!(
-                "it cannot be reached ({problem}): see the URL, the network and the certificate"
+                "it cannot be reached ({}): see the URL, the network and the certificate",
+                http::problem(error)
             ));
         }
     }

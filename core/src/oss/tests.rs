@@ -82,6 +82,43 @@ async fn a_tenant_s_settings_lie_over_the_defaults_and_null_clears() {
 }
 
 #[tokio::test]
+async fn credentials_of_all_do_not_follow_a_tenant_elsewhere() {
+    let (_directory, store, keys) = lab().await;
+    for (service, authorization) in [
+        (OssService::Genieacs, "Bearer for-all-tenants"),
+        (OssService::Voltha, "Basic"),
+    ] {
+        let elsewhere = served(authorization, "200 OK").await;
+        let defaults = ServiceConfig {
+            url: Some(served(authorization, "200 OK").await),
+            username: Some("all".to_owned()),
+            password: Some(Secret::new("for-all-tenants".to_owned())),
+            api_token: (service == OssService::Genieacs).then(|| Secret::new("for-all-tenants".to_owned())),
+            ..ServiceConfig::default()
+        };
+        let url = defaults.url.clone();
+        let oss = Oss::new(&store, Some(keys.clone())).with_defaults(service, defaults);
+        assert_eq!(oss.test("t", service).await.unwrap().status, Some(200));
+
+        let change = patch(service, json!({"url": elsewhere})).unwrap();
+        let view = oss.patch("t", service, &change, None).await.unwrap();
+        assert_eq!(view.config.username, None);
+        assert!(!view.config.password_set && !view.config.api_token_set);
+        assert_eq!(
+            oss.test("t", service).await.unwrap().status,
+            Some(401),
+            "nothing was sent"
+        );
+
+        // The same place in the tenant's own words.
+        let change = patch(service, json!({"url": url})).unwrap();
+        oss.patch("t", service, &change, None).await.unwrap();
+        assert_eq!(oss.test("t", service).await.unwrap().status, Some(200));
+    }
+    store.close().await;
+}
+
+#[tokio::test]
 async fn netbox_keeps_what_its_own_command_set() {
     let (_directory, store, keys) = lab().await;
     let token = keys.seal("tenant t service netbox", b"nbt_key.word").unwrap();

@@ -90,24 +90,22 @@ pub(super) fn reply<'a>(
     if let Some(prefix) = delegated.filter(|_| !withheld.delegated_ipv6) {
         push(Attribute::DelegatedIpv6Prefix, Value::Ipv6Prefix(prefix));
     }
-    let limit = first
-        .and_then(|p| p.session_timeout)
-        .or(subscriber.session_timeout)
+    let limit = said(first.and_then(|p| p.session_timeout))
+        .or(said(subscriber.session_timeout))
         .or(plan.and_then(|p| p.session_timeout));
     let limit = caps().fold(limit, |limit, p| lower(limit, p.session_timeout));
     if let Some(seconds) = session_timeout(limit, facts.ends(), facts.now) {
         push(Attribute::SessionTimeout, Value::Integer(seconds));
     }
-    let idle = first
-        .and_then(|p| p.idle_timeout)
-        .or(subscriber.idle_timeout)
+    let idle = said(first.and_then(|p| p.idle_timeout))
+        .or(said(subscriber.idle_timeout))
         .or(plan.and_then(|p| p.idle_timeout));
     let idle = caps().fold(lower(idle, None), |idle, p| lower(idle, p.idle_timeout));
     if let Some(seconds) = idle {
         push(Attribute::IdleTimeout, Value::Integer(seconds));
     }
     let mut plans = caps().chain(first).chain(plan);
-    if let Some(seconds) = plans.find_map(|p| p.acct_interim_interval) {
+    if let Some(seconds) = plans.find_map(|p| said(p.acct_interim_interval)) {
         let seconds = jittered(seconds, facts.tenant.interim_jitter_percent, facts.seed);
         push(Attribute::AcctInterimInterval, Value::Integer(seconds));
     }
@@ -132,9 +130,14 @@ pub(super) fn left(at: i64, now: i64) -> u32 {
     u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX).max(1)
 }
 
-/// The shorter of two limits; zero is none, though some NAS would take it for the shortest.
+/// Zero says nothing, though some NAS would take it for the shortest time.
+fn said(seconds: Option<u32>) -> Option<u32> {
+    seconds.filter(|seconds| *seconds > 0)
+}
+
+/// The shorter of two limits.
 fn lower(one: Option<u32>, other: Option<u32>) -> Option<u32> {
-    one.into_iter().chain(other).filter(|seconds| *seconds > 0).min()
+    said(one).into_iter().chain(said(other)).min()
 }
 
 /// RFC 2869 section 5.16: the interval must not be less.

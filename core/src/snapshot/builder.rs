@@ -113,19 +113,13 @@ impl SnapshotBuilder {
         };
         // Whichever order a database reads them in, every server is to serve the same one.
         let earlier_id = earlier.entry().map(|entry| entry.id()).unwrap_or_default();
-        let id = if subscriber.id < earlier_id {
-            warn!(
-                tenant = subscriber.tenant_id,
-                served = subscriber.id,
-                id = earlier_id,
-                "another subscriber has the same name under the tenant's username rules; this one is not served: rename it",
-            );
-            earlier_id
+        let (served, id) = if subscriber.id < earlier_id {
+            (subscriber.id.clone(), earlier_id)
         } else {
-            warn_of_twins(&earlier, subscriber);
             self.snapshot.insert(earlier);
-            subscriber.id.clone()
+            (earlier_id, subscriber.id.clone())
         };
+        warn_of_twins(&subscriber.tenant_id, &name, &served, &id);
         self.left_out.push(LeftOut { tenant, name, id });
     }
 
@@ -139,12 +133,12 @@ impl SnapshotBuilder {
 }
 
 /// Two subscribers of one tenant whose names the tenant's rules make equal: only one can be served.
-pub(crate) fn warn_of_twins(served: &Record, left_out: &SubscriberRecord) {
+pub(crate) fn warn_of_twins(tenant: &str, username: &str, served: &str, left_out: &str) {
     warn!(
-        tenant = left_out.tenant_id,
-        username = left_out.username,
-        id = left_out.id,
-        served = served.entry().map(|entry| entry.id()).unwrap_or_default(),
+        tenant,
+        username,
+        served,
+        id = left_out,
         "another subscriber has the same name under the tenant's username rules; this one is not served: rename it",
     );
 }

@@ -6,6 +6,7 @@ use super::error::Attempt as _;
 use super::sql::{params, statements};
 use super::{Result, Store};
 use crate::accounting::PostAuthRecord;
+use crate::policy::Reason;
 
 statements! {
     /// A tenant or subscriber deleted since the node last looked must not keep the record from being written.
@@ -70,7 +71,7 @@ impl Store {
                 tenant: r.tenant_id.as_deref(),
                 subscriber: r.subscriber_id.as_deref(),
                 nas: r.nas_ip_address,
-                reason: r.reason,
+                reason: r.reason.map(Reason::code),
             })
             .collect();
         let json = serde_json::to_string(&rows)

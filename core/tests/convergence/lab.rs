@@ -197,16 +197,21 @@ impl Lab {
         if let Some((server, name)) = &self.server {
             let kick = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}{from}'");
             let rename = format!("ALTER DATABASE \"{name}{from}\" RENAME TO \"{name}{to}\"");
+            let closed = format!("ALTER DATABASE \"{name}{from}\" ALLOW_CONNECTIONS false");
+            let open = format!("ALTER DATABASE \"{name}{to}\" ALLOW_CONNECTIONS true");
             let mut connection = PgConnection::connect(&format!("{server}/postgres")).await.unwrap();
+            connection.execute(AssertSqlSafe(closed)).await.unwrap();
             let end = Instant::now() + CLOCK;
-            // A pool is back at once: until the rename comes between.
+            // Nobody comes any more; who is there takes a moment to go.
             loop {
                 connection.execute(AssertSqlSafe(kick.clone())).await.unwrap();
                 match connection.execute(AssertSqlSafe(rename.clone())).await {
-                    Ok(_) => return,
+                    Ok(_) => break,
                     Err(why) => assert!(Instant::now() < end, "{why}"),
                 }
             }
+            connection.execute(AssertSqlSafe(open)).await.unwrap();
+            return;
         }
         let path = self.url.trim_start_matches("sqlite://");
         for suffix in ["", "-wal", "-shm"] {

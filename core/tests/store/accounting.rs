@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use isp_core::accounting::{AccountingRecord, AcctStatusType, PostAuthRecord};
+use isp_core::policy::Reason;
 
 use crate::harness::{Database, subscriber, tenant};
 
@@ -409,7 +410,7 @@ pub(crate) fn post_auth(user_name: &str) -> PostAuthRecord {
         subscriber_id: Some("ada".to_owned()),
         user_name: user_name.to_owned(),
         reply: "Access-Reject",
-        reason: Some("bad_password"),
+        reason: Some(Reason::BadPassword),
         nas_ip_address: Some(IpAddr::from([192, 0, 2, 1])),
         called_station_id: Some("bras".to_owned()),
         calling_station_id: None,

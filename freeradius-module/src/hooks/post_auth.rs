@@ -56,7 +56,7 @@ pub fn post_auth(instance: &Instance, request: &mut impl Request) -> RCode {
         subscriber_id: who.subscriber_id,
         user_name: text(user_name),
         reply,
-        reason: reason.map(Reason::code),
+        reason,
         nas_ip_address: nas_address(nas_ipv4, nas_ipv6).or(source),
         called_station_id: called.map(Value::text),
         calling_station_id: calling.map(Value::text),

@@ -255,7 +255,15 @@ fn item(da: *const sys::DICT_ATTR, tag: u8, bytes: &[u8], keep: bool) -> sys::rl
 
 /// Cisco-AVPair and its like carry "key=value": what they say is a matter of the key.
 fn is_keyed(attribute: ReplyAttribute<'_>) -> bool {
-    matches!(attribute, ReplyAttribute::Vendor(vendor) if vendor.name().ends_with("AVPair"))
+    // Huawei-AVpair and H3C-Av-Pair, by others.
+    let ends = |name: &str| ["AVPair", "Av-Pair"].iter().any(|end| has_suffix(name, end));
+    matches!(attribute, ReplyAttribute::Vendor(vendor) if ends(vendor.name()))
+}
+
+fn has_suffix(name: &str, end: &str) -> bool {
+    let at = name.len().checked_sub(end.len());
+    at.and_then(|at| name.get(at..))
+        .is_some_and(|tail| tail.eq_ignore_ascii_case(end))
 }
 
 /// `PW_AUTH_TYPE_ACCEPT`: the server authenticates nobody.

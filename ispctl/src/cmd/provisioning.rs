@@ -53,7 +53,7 @@ struct Netbox<'a> {
 
 async fn netbox_of<'a>(context: &Context, store: &'a Store, tenant: &Tenant) -> Result<Netbox<'a>> {
     let (own, sealed) = netbox::own(store, tenant).await?;
-    let table = own.over(context.settings.netbox.clone());
+    let table = own.over_usual(&context.settings.netbox);
     if !table.is_set_up(sealed.is_some()) {
         return Ok(Netbox {
             sync: None,

@@ -258,7 +258,15 @@ fn names(tree: &Tree) -> Vec<&PathBuf> {
 /// As [`Stage::new`], with a module of somebody else's too.
 fn stage_with_a_module() -> Stage {
     let stage = Stage::new();
-    std::fs::create_dir_all(stage.path("usr/local/share")).unwrap();
+    for path in [
+        "lib/systemd/system",
+        "share/man/man1",
+        "share/bash-completion/completions",
+        "share/zsh/site-functions",
+        "share/fish/vendor_completions.d",
+    ] {
+        std::fs::create_dir_all(stage.path(&format!("usr/local/{path}"))).unwrap();
+    }
     let module = stage.path("usr/lib/radius/rlm_rust.so");
     std::fs::write(&module, "an older module").unwrap();
     std::fs::set_permissions(module, std::fs::Permissions::from_mode(0o600)).unwrap();

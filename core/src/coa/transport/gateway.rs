@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Delivery, Transport};
 use crate::coa::{CoaError, ErrorCause, Order, Outcome, Report, Target};
+use crate::http;
 use crate::radius::{AttributeType, Code, Dictionary};
 use crate::secret::Secret;
 
@@ -108,7 +109,7 @@ impl Gateway {
             .timeout(settings.timeout)
             .user_agent(concat!("isp-core/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| GatewayError(error.without_url().to_string()))?;
+            .map_err(|error| GatewayError(http::problem(error)))?;
         Ok(Self {
             http,
             url: url.as_str().trim_end_matches('/').to_owned(),
@@ -156,7 +157,7 @@ impl Gateway {
                     }
                     Err(problem) => problem,
                 },
-                Err(error) => (error.without_url().to_string(), true),
+                Err(error) => (http::problem(error), true),
             };
             let (problem, temporary) = problem;
             if !temporary || attempts >= target.retry.attempts.max(1) {

@@ -3,6 +3,8 @@
 use reqwest::StatusCode;
 use serde_json::Value;
 
+use crate::http;
+
 /// Why NetBox did not do what was asked. Neither the token nor the URL's credentials are in any of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetboxError {
@@ -71,14 +73,7 @@ impl NetboxError {
     /// A request that got no answer.
     pub(super) fn transport(what: &str, error: reqwest::Error) -> Self {
         let connect = error.is_connect() || error.is_builder();
-        // The URL may hold what is nobody's business, and the chain of causes says what happened.
-        let error = error.without_url();
-        let mut problem = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            problem = format!("{problem}: {cause}");
-            source = cause.source();
-        }
+        let problem = http::problem(error);
         let what = what.to_owned();
         if connect {
             Self::Unreachable { what, problem }

@@ -21,6 +21,7 @@ pub(super) use query::Query;
 pub use settings::Settings;
 
 use super::model::Page;
+use crate::http;
 use crate::telemetry::instruments;
 
 pub(super) type Result<T> = std::result::Result<T, NetboxError>;
@@ -100,9 +101,7 @@ impl Client {
         // One TLS, the one the database drivers have. A program that installed another keeps it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Self {
-            http: builder
-                .build()
-                .map_err(|e| NetboxError::Settings(e.without_url().to_string()))?,
+            http: builder.build().map_err(|e| NetboxError::Settings(http::problem(e)))?,
             base: Arc::new(base),
             retries: settings.retries,
             timeout: settings.timeout,

@@ -267,3 +267,53 @@ fn a_garden_of_ipv4_gives_no_ipv6() {
         assert_eq!(pools.len(), own, "no pool but the garden's: {reply:?}");
     }
 }
+
+/// Wherever it stands: what another source says of the time holds.
+#[test]
+fn a_time_of_zero_hides_no_other() {
+    let plan = compiled(Plan {
+        session_timeout: Some(3_600),
+        idle_timeout: Some(900),
+        acct_interim_interval: Some(300),
+        ..Plan::default()
+    });
+    let nothing = Plan {
+        session_timeout: Some(0),
+        idle_timeout: Some(0),
+        acct_interim_interval: Some(0),
+        ..Plan::default()
+    };
+    let times = |subscriber: &SubscriberFacts, tier: Option<&PlanReply>, plan: &PlanReply| {
+        let tenant = tenant();
+        let facts = Facts {
+            vendor: vendor("generic"),
+            plan: Some(plan),
+            tier: tier.map(|plan| Tier {
+                effect: TierEffect::Plan(plan),
+                of_time: false,
+                until: NOW + 86_400,
+            }),
+            ..Facts::new(&tenant, subscriber, AuthMethod::Pap, NOW)
+        };
+        let reply: Vec<String> = decide(&facts).unwrap().reply.iter().map(show).collect();
+        reply
+    };
+    let own = SubscriberFacts {
+        session_timeout: Some(0),
+        idle_timeout: Some(0),
+        ..active()
+    };
+    let all = [
+        "Session-Timeout = 3600",
+        "Idle-Timeout = 900",
+        "Acct-Interim-Interval = 300",
+    ];
+    assert_eq!(times(&own, None, &plan), all);
+    let tier = compiled(nothing.clone());
+    let under = times(&own, Some(&tier), &plan);
+    assert!(
+        all[1..].iter().all(|time| under.contains(&(*time).to_owned())),
+        "{under:?}"
+    );
+    assert_eq!(times(&own, None, &compiled(nothing)), Vec::<String>::new());
+}

@@ -63,7 +63,7 @@ struct Turn {
 async fn turn(context: &Context, store: &Store, tenant: &Tenant, last: Instant) -> Result<bool> {
     // Nothing is opened before it is the tenant's turn.
     let (own, sealed) = netbox::own(store, tenant).await?;
-    let table = own.over(context.settings.netbox.clone());
+    let table = own.over_usual(&context.settings.netbox);
     let every = table.reconcile_every().filter(|_| table.is_set_up(sealed.is_some()));
     let Some(every) = every else {
         return Ok(false);
