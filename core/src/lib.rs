@@ -8,6 +8,7 @@
 //! | [`secret`], [`password`] | secrets at rest; stored password forms and what each can verify |
 //! | [`policy`] | the pure decision: facts in, verdict and ordered reply out |
 //! | [`snapshot`] | the subscriber base in memory and its copy on disk |
+//! | [`access`] | scopes, roles and tokens of the HTTP API |
 //! | [`accounting`] | what an accounting packet says about a session |
 //! | [`radius`], [`coa`] | sans-I/O packet codec; Disconnect and CoA client |
 //! | [`addressing`] | kinds of address that a subscriber can be given for itself |
@@ -22,6 +23,7 @@
 //! With no features the crate is the model, the policy, the snapshot and the codec: no driver, no runtime.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod accounting;
 pub mod addressing;
 mod clock;
