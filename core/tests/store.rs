@@ -10,6 +10,8 @@
 #[path = "store/harness.rs"]
 mod harness;
 
+#[path = "store/access.rs"]
+mod access;
 #[path = "store/accounting.rs"]
 mod accounting;
 #[path = "store/administration.rs"]

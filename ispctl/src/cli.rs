@@ -5,8 +5,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use crate::cmd::{
-    accounting, coa, doctor, group, import_freeradius, key, manual, migrate, nas, netbox, oss, plan, retention, serve,
-    session, status, subscriber, tenant, usage, vendor, whohad,
+    accounting, audit, coa, doctor, group, import_freeradius, key, manual, migrate, nas, netbox, oss, plan, retention,
+    serve, session, status, subscriber, tenant, token, usage, vendor, whohad,
 };
 use crate::config::{Flags, Settings};
 use crate::context::Context;
@@ -81,6 +81,12 @@ enum Command {
     /// VOLTHA, GenieACS, NetBox, AWX and Prometheus: where a tenant has them, and whether they answer
     #[command(subcommand)]
     Oss(oss::Command),
+    /// Tokens of the HTTP API, and what they may do
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Who changed what
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Remove accounting and authentication records that are old enough
     Retention(retention::Args),
     /// Keys that seal passwords and NAS secrets
@@ -146,6 +152,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Whohad(args) => whohad::run(context, args).await,
         Command::Netbox(command) => netbox::run(context, command).await,
         Command::Oss(command) => oss::run(context, command).await,
+        Command::Token(command) => token::run(context, command).await,
+        Command::Audit(command) => audit::run(context, command).await,
         Command::Retention(args) => retention::run(context, args).await,
         Command::Key(command) => key::run(context, command).await,
         Command::Completions(args) => manual::completions(&args, Cli::command()),

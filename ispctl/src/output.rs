@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 
 /// Fields that hold Unix seconds: people see a date.
-const TIMES: [&str; 30] = [
+const TIMES: [&str; 33] = [
     "at",
     "applied_at",
     "activation_date",
@@ -44,6 +44,9 @@ const TIMES: [&str; 30] = [
     "not_before",
     "sent_at",
     "finished_at",
+    "expires_at",
+    "revoked_at",
+    "last_used_at",
 ];
 
 /// Fields that hold octets, and such that hold seconds of duration: people see larger units, programs the numbers.

@@ -10,9 +10,11 @@ fn all() -> Vec<(&'static str, Sql)> {
     [
         super::accounting::STATEMENTS,
         super::assignments::STATEMENTS,
+        super::audit::STATEMENTS,
         super::claims::STATEMENTS,
         super::feed::STATEMENTS,
         super::groups::STATEMENTS,
+        super::idempotency::STATEMENTS,
         super::import_rows::STATEMENTS,
         super::inspection::STATEMENTS,
         super::link::STATEMENTS,
@@ -37,6 +39,7 @@ fn all() -> Vec<(&'static str, Sql)> {
         super::silence::STATEMENTS,
         super::subscribers::STATEMENTS,
         super::tenants::STATEMENTS,
+        super::tokens::STATEMENTS,
         super::usage::STATEMENTS,
     ]
     .concat()

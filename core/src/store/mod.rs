@@ -10,6 +10,7 @@
 //! | `claims` | how many sessions a subscriber has, over all nodes |
 //! | `quotas` | quotas of plans, top-ups, and the tier of a subscriber |
 //! | `import`, `import_rows` | subscribers in bulk; what comes with them |
+//! | `tokens`, `audit`, `idempotency` | what the HTTP API keeps |
 //! | `assignments` | addresses that subscribers were given out of pools |
 //! | `services` | what tenants set of the systems beside this one |
 //! | `secrets` | passwords and NAS secrets, to be sealed anew |
@@ -36,12 +37,14 @@ use crate::tenant::{Tenant, TenantCondition, TenantRealm};
 mod accounting;
 mod address;
 mod assignments;
+mod audit;
 mod claims;
 mod error;
 #[cfg(test)]
 mod every_statement;
 mod feed;
 mod groups;
+mod idempotency;
 mod import;
 mod import_rows;
 mod inspection;
@@ -72,6 +75,7 @@ mod sql;
 mod sqlite;
 mod subscribers;
 mod tenants;
+mod tokens;
 mod usage;
 mod usage_plan;
 mod whohad;
@@ -79,9 +83,11 @@ mod whohad;
 pub use accounting::AdoptedSessions;
 pub use address::{AddressError, SessionAddress};
 pub use assignments::{Addressed, Assignment};
+pub use audit::AuditFilter;
 pub use claims::SessionClaim;
 pub use error::StoreError;
 pub use feed::ChangeFeed;
+pub use idempotency::{IDEMPOTENCY_KEPT, Replay};
 pub use import::{ImportError, SubscriberImport};
 pub use import_rows::{Membership, RawRow, RawTable};
 pub use inspection::{Inspection, SchemaObject};

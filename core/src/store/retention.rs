@@ -26,6 +26,8 @@ pub enum AgedTable {
     PostAuth,
     /// `node_status`, by the last report.
     Nodes,
+    /// `audit_log`, by its time.
+    Audit,
 }
 
 /// How many rows go at once.
@@ -98,6 +100,16 @@ statements! {
         postgres: "DELETE FROM node_status WHERE node_id IN (
             SELECT node_id FROM node_status WHERE reported_at < to_timestamp($1) LIMIT $2)",
     }
+    COUNT_AUDIT {
+        sqlite: "SELECT count(*) FROM audit_log WHERE at < datetime($1, 'unixepoch')",
+        postgres: "SELECT count(*) FROM audit_log WHERE at < to_timestamp($1)",
+    }
+    DELETE_AUDIT {
+        sqlite: "DELETE FROM audit_log WHERE id IN (
+            SELECT id FROM audit_log WHERE at < datetime($1, 'unixepoch') LIMIT $2)",
+        postgres: "DELETE FROM audit_log WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM audit_log WHERE at < to_timestamp($1) LIMIT $2))",
+    }
 }
 
 /// A month that is over, and its table (quoted where need be) if it has one of its own.
@@ -124,6 +136,7 @@ impl AgedTable {
             Self::UsageHourly => "usage_hourly",
             Self::PostAuth => "radpostauth",
             Self::Nodes => "node_status",
+            Self::Audit => "audit_log",
         }
     }
 }
@@ -196,6 +209,7 @@ impl Store {
             AgedTable::UsageHourly => COUNT_HOURLY,
             AgedTable::PostAuth => COUNT_POSTAUTH,
             AgedTable::Nodes => COUNT_NODES,
+            AgedTable::Audit => COUNT_AUDIT,
         };
         let mut tx = self.begin_snapshot().await.attempt(attempt)?;
         let row = tx.link().one(statement, params![keep_from]).await.attempt(attempt)?;
@@ -212,6 +226,7 @@ impl Store {
             AgedTable::UsageHourly => DELETE_HOURLY,
             AgedTable::PostAuth => DELETE_POSTAUTH,
             AgedTable::Nodes => DELETE_NODES,
+            AgedTable::Audit => DELETE_AUDIT,
         };
         self.delete_in_batches(statement, &[keep_from]).await.attempt(attempt)
     }

@@ -44,6 +44,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0022_locked_out",
     "0023_replaced_rows",
     "0024_node_logins",
+    "0025_api",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -72,6 +73,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0022_locked_out",
     "0023_replaced_rows",
     "0024_node_logins",
+    "0025_api",
 );
 
 statements! {

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod accounting;
+pub(crate) mod audit;
 pub(crate) mod coa;
 mod condition;
 pub(crate) mod doctor;
@@ -29,6 +30,7 @@ pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod subscriber;
 pub(crate) mod tenant;
+pub(crate) mod token;
 pub(crate) mod usage;
 pub(crate) mod vendor;
 pub(crate) mod whohad;

@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// in its journal
     #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     node_days: u32,
+    /// Keep who changed what (ispctl audit) in the last N days [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    audit_days: Option<u32>,
     /// Say what would be removed, remove nothing
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
@@ -75,6 +78,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<()> {
         (AgedTable::UsageHourly, "usage_hourly", Some(args.hourly_days)),
         (AgedTable::PostAuth, "radpostauth", args.postauth_days),
         (AgedTable::Nodes, "node_status", Some(args.node_days)),
+        (AgedTable::Audit, "audit_log", args.audit_days),
     ];
     for (table, name, days) in aged {
         let Some(days) = days else { continue };

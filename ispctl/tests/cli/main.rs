@@ -25,6 +25,7 @@ mod sessions;
 mod silence;
 mod source;
 mod subscribers;
+mod tokens;
 mod vendors;
 
 /// Make one test for each database out of `fn name(lab: &Lab)`.

@@ -1,5 +1,6 @@
 //! The side service: live sessions follow the database, and the database NetBox.
 
+mod answers;
 mod follow;
 mod metrics;
 mod netbox;
@@ -51,6 +52,7 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
         notify::tell("READY=1");
         tokio::select! {
             () = netbox::upkeep(context, store) => {}
+            () = answers::upkeep(store) => {}
             () = follow::follow(context, store, rung) => {}
             done = listening => done?,
             _ = terminate.recv() => {}
