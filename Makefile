@@ -44,6 +44,10 @@ scale: ## Import 100,000 users from each kind of database into each
 chaos-netbox: ## Fifty workers take 2,000 addresses while NetBox is killed and its answers are lost
 	scripts/test chaos-netbox
 
+.PHONY: netbox-cost
+netbox-cost: ## What an address costs beside a bare POST to the same NetBox
+	scripts/test netbox-cost
+
 .PHONY: fuzz
 fuzz: ## Fuzz the RADIUS codec and the matching of answers, FUZZ seconds each; needs nightly and cargo-fuzz
 	scripts/fuzz $(FUZZ)

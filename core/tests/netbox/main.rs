@@ -6,6 +6,8 @@ mod allocation;
 mod bench;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod chaos;
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod cost;
 mod faults;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod follow;

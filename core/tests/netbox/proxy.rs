@@ -29,6 +29,8 @@ pub(crate) struct Proxy {
     pub(crate) url: String,
     /// POSTs that came so far.
     pub(crate) posts: Arc<AtomicUsize>,
+    /// Requests of any kind.
+    pub(crate) requests: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -39,13 +41,15 @@ impl Proxy {
         let proxy = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
             posts: Arc::default(),
+            requests: Arc::default(),
         };
-        let (posts, plan) = (proxy.posts.clone(), Arc::new(plan));
+        let (posts, requests, plan) = (proxy.posts.clone(), proxy.requests.clone(), Arc::new(plan));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (upstream, posts, plan) = (upstream.clone(), posts.clone(), plan.clone());
+                let (upstream, plan) = (upstream.clone(), plan.clone());
+                let (posts, requests) = (posts.clone(), requests.clone());
                 tokio::spawn(async move {
-                    let _ = serve(client, &upstream, &posts, &*plan).await;
+                    let _ = serve(client, &upstream, &posts, &requests, &*plan).await;
                 });
             }
         });
@@ -58,11 +62,13 @@ async fn serve(
     mut client: TcpStream,
     upstream: &str,
     posts: &AtomicUsize,
+    requests: &AtomicUsize,
     plan: &(dyn Fn(usize) -> Option<Fault> + Send + Sync),
 ) -> std::io::Result<()> {
     let Some(request) = request(&mut client).await? else {
         return Ok(());
     };
+    requests.fetch_add(1, Ordering::SeqCst);
     let fault = request
         .starts_with(b"POST ")
         .then(|| plan(posts.fetch_add(1, Ordering::SeqCst)))
