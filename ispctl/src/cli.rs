@@ -1,5 +1,7 @@
 //! The command line: which commands there are, and the frame every one runs in.
 
+use std::sync::Arc;
+
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
@@ -120,7 +122,7 @@ pub(crate) fn run() -> Result<()> {
     for warning in &settings.warnings {
         output::warning(&warning.to_string());
     }
-    let context = Context::new(settings, Output { json: cli.json });
+    let context = Arc::new(Context::new(settings, Output { json: cli.json }));
     let mut runtime = match cli.command {
         Command::Serve => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
@@ -132,7 +134,7 @@ pub(crate) fn run() -> Result<()> {
     })
 }
 
-async fn dispatch(context: &Context, command: Command) -> Result<()> {
+async fn dispatch(context: &Arc<Context>, command: Command) -> Result<()> {
     match command {
         Command::Migrate => migrate::run(context).await,
         Command::Status(args) => status::run(context, args).await,

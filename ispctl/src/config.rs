@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -85,7 +86,35 @@ struct File {
     coa_authorities: Option<PathBuf>,
     dictionary: Option<PathBuf>,
     metrics_listen: Option<SocketAddr>,
+    api: Option<ApiTable>,
     netbox: Option<netbox::Table>,
+}
+
+/// The table `[api]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApiTable {
+    listen: Option<SocketAddr>,
+    requests_per_second: Option<NonZeroU32>,
+}
+
+/// How `ispctl serve` serves the HTTP API.
+#[derive(Debug)]
+pub(crate) struct ApiSettings {
+    /// None = not at all.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Of one token.
+    pub(crate) requests_per_second: NonZeroU32,
+}
+
+impl From<ApiTable> for ApiSettings {
+    fn from(table: ApiTable) -> Self {
+        const USUAL: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
+        Self {
+            listen: table.listen,
+            requests_per_second: table.requests_per_second.unwrap_or(USUAL),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -118,6 +147,7 @@ pub(crate) struct Settings {
     pub(crate) coa: CoaDefaults,
     /// Where `ispctl serve` tells Prometheus; None = nowhere.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) api: ApiSettings,
     /// Of the environment over the file's; a tenant's own come over both.
     pub(crate) netbox: netbox::Table,
     /// Worth telling the operator, not worth stopping for.
@@ -328,6 +358,7 @@ impl Settings {
             import_max_errors,
             reseal_batch: u32::try_from(reseal_batch).unwrap_or(u32::MAX),
             metrics_listen: file.metrics_listen,
+            api: file.api.unwrap_or_default().into(),
             netbox: netbox.over(file.netbox.unwrap_or_default()),
             warnings,
         })

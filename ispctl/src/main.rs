@@ -1,6 +1,7 @@
 //! Command line of the subscriber base: migrations, tenants, plans, NAS, subscribers, keys; accounting read back.
 #![forbid(unsafe_code)]
 
+mod api;
 mod cli;
 mod cmd;
 mod config;

@@ -370,7 +370,7 @@ impl Store {
 }
 
 /// Ids as one parameter.
-fn list(ids: &[&str]) -> String {
+pub(super) fn list(ids: &[&str]) -> String {
     // Texts alone: nothing in it can fail.
     serde_json::to_string(ids).unwrap_or_default()
 }

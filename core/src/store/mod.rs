@@ -187,6 +187,8 @@ pub struct SubscriberFilter {
     pub include_deleted: bool,
     pub limit: Option<u32>,
     pub offset: u32,
+    /// Go on after this username; for one tenant without the deleted, of whom several may have had one name.
+    pub after: Option<String>,
 }
 
 /// A connection pool to one of the two databases. Clones share it.

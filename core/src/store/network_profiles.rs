@@ -1,5 +1,6 @@
 //! Network profiles.
 
+use super::assignments::list;
 use super::error::Attempt as _;
 use super::sql::{Columns, Row, params, statements};
 use super::{Result, Store, must_hit};
@@ -25,6 +26,12 @@ statements! {
             "SELECT ", columns!(sqlite), " FROM subscriber_network_profiles WHERE tenant_id = $1 AND subscriber_id = $2"),
         postgres: concat!(
             "SELECT ", columns!(postgres), " FROM subscriber_network_profiles WHERE tenant_id = $1 AND subscriber_id = $2"),
+    }
+    OF {
+        sqlite: concat!("SELECT ", columns!(sqlite), " FROM subscriber_network_profiles
+            WHERE tenant_id = $1 AND subscriber_id IN (SELECT value FROM json_each($2))"),
+        postgres: concat!("SELECT ", columns!(postgres), " FROM subscriber_network_profiles
+            WHERE tenant_id = $1 AND subscriber_id IN (SELECT json_array_elements_text($2::json))"),
     }
     SET {
         sqlite: concat!(
@@ -92,6 +99,21 @@ impl Store {
         let params = params![tenant_id, subscriber_id];
         let row = connection.link().optional(GET, params).await.attempt(attempt)?;
         row.as_ref().map(profile).transpose().attempt(attempt)
+    }
+
+    /// Those of some subscribers, in any order.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn network_profiles_of(&self, tenant_id: &str, subscriber_ids: &[&str]) -> Result<Vec<NetworkProfile>> {
+        let attempt = || "read network profiles".to_owned();
+        let mut connection = self.reader().await.attempt(attempt)?;
+        let params = params![tenant_id, list(subscriber_ids)];
+        let rows = connection.link().all(OF, params).await.attempt(attempt)?;
+        rows.iter()
+            .map(profile)
+            .collect::<std::result::Result<_, _>>()
+            .attempt(attempt)
     }
 
     /// Give a subscriber this network profile, in place of the one it has.

@@ -105,12 +105,12 @@ statements! {
         sqlite: concat!("SELECT ", sqlite_columns!(), " FROM subscribers
             WHERE ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR status = $2)
                 AND ($3 IS NULL OR bandwidth_profile_id = $3) AND ($4 IS NULL OR instr(username, $4) > 0)
-                AND ($5 OR deleted_at IS NULL)
+                AND ($5 OR deleted_at IS NULL) AND ($8 IS NULL OR username > $8)
             ORDER BY username, tenant_id, id LIMIT coalesce($6, -1) OFFSET $7"),
         postgres: concat!("SELECT ", postgres_columns!(), " FROM subscribers
             WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR status = $2)
                 AND ($3::text IS NULL OR bandwidth_profile_id = $3) AND ($4::text IS NULL OR strpos(username, $4) > 0)
-                AND ($5 OR deleted_at IS NULL)
+                AND ($5 OR deleted_at IS NULL) AND ($8::text IS NULL OR username COLLATE \"C\" > $8 COLLATE \"C\")
             ORDER BY username COLLATE \"C\", tenant_id COLLATE \"C\", id COLLATE \"C\" LIMIT $6 OFFSET $7"),
     }
     SET {
@@ -387,6 +387,7 @@ impl Store {
             filter.include_deleted,
             filter.limit,
             filter.offset,
+            &filter.after,
         ];
         let mut subscribers = Vec::new();
         let listed = connection.link().each(LIST, params, |row| {

@@ -417,6 +417,19 @@ async fn lists_are_filtered_and_in_order(db: &Database) {
         ["a", "b_c"]
     );
     assert_eq!(names(SubscriberFilter { offset: 3, ..all() }).await, ["bxc"]);
+    let next = |after: &str| SubscriberFilter {
+        tenant_id: t1(),
+        after: Some(after.to_owned()),
+        limit: Some(1),
+        ..all()
+    };
+    assert_eq!(names(next("B")).await, ["a"], "by code point, too");
+    assert_eq!(names(next("a")).await, ["b_c"]);
+    assert_eq!(
+        names(next("b_c")).await,
+        [""; 0],
+        "neither the deleted nor another tenant's"
+    );
 }
 
 async fn values_the_schema_forbids_are_refused(db: &Database) {

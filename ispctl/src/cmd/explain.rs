@@ -8,10 +8,11 @@ use isp_core::nas::Nas;
 use isp_core::password::AuthMethod;
 use isp_core::policy::binding::Packet;
 use isp_core::policy::reply::ReplyItem;
+use isp_core::policy::vendor::VendorSet;
 use isp_core::policy::{self, Holder, SubscriberFacts, Told};
 use isp_core::snapshot::{Asked, Missing, Sender, SnapshotBuilder};
 use isp_core::store::{SessionAddress, SessionFilter, Store};
-use isp_core::subscriber::{AttributeRow, RawRow};
+use isp_core::subscriber::{AttributeRow, RawRow, Subscriber};
 use isp_core::tenant::{RealmAction, Tenant};
 use serde::Serialize;
 
@@ -25,33 +26,40 @@ use crate::period;
 pub(crate) struct Args {
     /// Username or id
     user: String,
+    #[command(flatten)]
+    question: Question,
+}
+
+/// The login it is about.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Question {
     /// The NAS it comes by: address, short name or id
     #[arg(long)]
-    nas: Option<String>,
+    pub(crate) nas: Option<String>,
     /// When [default: now]
     #[arg(long, value_name = "WHEN", value_parser = parse::moment)]
-    at: Option<i64>,
+    pub(crate) at: Option<i64>,
     /// pap, chap, mschap or none
     #[arg(long, default_value = "pap", value_parser = method)]
-    method: AuthMethod,
+    pub(crate) method: AuthMethod,
     /// User-Name in the packet [default: the subscriber's]
     #[arg(long, value_name = "TEXT")]
-    user_name: Option<String>,
+    pub(crate) user_name: Option<String>,
     /// NAS-Identifier in the packet
     #[arg(long, value_name = "TEXT")]
-    nas_identifier: Option<String>,
+    pub(crate) nas_identifier: Option<String>,
     /// NAS-Port-Id in the packet
     #[arg(long, value_name = "TEXT")]
-    nas_port_id: Option<String>,
+    pub(crate) nas_port_id: Option<String>,
     /// Calling-Station-Id in the packet
     #[arg(long, value_name = "TEXT")]
-    calling_station_id: Option<String>,
+    pub(crate) calling_station_id: Option<String>,
     /// Agent-Circuit-Id in the packet, as text or as 0x...
     #[arg(long, value_name = "TEXT")]
-    circuit_id: Option<String>,
+    pub(crate) circuit_id: Option<String>,
     /// Agent-Remote-Id in the packet, as text or as 0x...
     #[arg(long, value_name = "TEXT")]
-    remote_id: Option<String>,
+    pub(crate) remote_id: Option<String>,
 }
 
 fn method(word: &str) -> std::result::Result<AuthMethod, String> {
@@ -65,14 +73,14 @@ fn method(word: &str) -> std::result::Result<AuthMethod, String> {
 }
 
 #[derive(Serialize)]
-struct View {
+pub(crate) struct View {
     username: String,
     at: i64,
     /// `accept`, `restricted` or `reject`.
-    verdict: &'static str,
-    why: Option<String>,
-    rules: Vec<Told>,
-    reply: Vec<Item>,
+    pub(crate) verdict: &'static str,
+    pub(crate) why: Option<String>,
+    pub(crate) rules: Vec<Told>,
+    pub(crate) reply: Vec<Item>,
     /// Rows the server goes by besides, which only it can evaluate.
     check_rows: Vec<Row>,
     reply_rows: Vec<Row>,
@@ -107,8 +115,8 @@ impl Row {
     }
 }
 
-#[derive(Serialize)]
-struct Item {
+#[derive(Debug, Serialize)]
+pub(crate) struct Item {
     attribute: String,
     value: String,
 }
@@ -116,11 +124,25 @@ struct Item {
 pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
     let (store, tenant) = context.store_and_tenant().await?;
     let subscriber = subscriber::find(store, &tenant, &args.user).await?;
+    let vendors = Arc::new(context.vendors()?);
+    context
+        .output
+        .record(&decide(store, vendors, &tenant, &subscriber, &args.question).await?)
+}
+
+/// What such a login of a subscriber would be answered, and why.
+pub(crate) async fn decide(
+    store: &Store,
+    vendors: Arc<VendorSet>,
+    tenant: &Tenant,
+    subscriber: &Subscriber,
+    args: &Question,
+) -> Result<View> {
     let nas = match &args.nas {
-        Some(name) => Some(find_nas(store, &tenant, name).await?),
+        Some(name) => Some(find_nas(store, tenant, name).await?),
         None => None,
     };
-    let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), Arc::new(context.vendors()?));
+    let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), vendors);
     let foreign = nas.as_ref().is_some_and(|nas| nas.tenant_id != tenant.id);
     if args.user_name.is_some() || foreign {
         // Others may have the name, or the line.
@@ -181,10 +203,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
         packet,
         now,
     };
-    let holder = address_holder(store, &tenant, &subscriber.id, &facts).await?;
+    let holder = address_holder(store, tenant, &subscriber.id, &facts).await?;
     let mut facts = found.facts(&entry, &facts, &standing, asked);
     facts.address_holder = holder.as_ref().map(|(address, by)| Holder { address: *address, by });
-    let groups = groups(store, &tenant, &subscriber.id).await?;
+    let groups = groups(store, tenant, &subscriber.id).await?;
     let faults = entry
         .groups
         .iter()
@@ -199,7 +221,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<()> {
         }
         (Err(refusal), _) => ("reject", Some(refusal.to_string()), Vec::new()),
     };
-    context.output.record(&View {
+    Ok(View {
         username: subscriber.username.clone(),
         at: now,
         verdict,

@@ -5,7 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod coa;
 mod condition;
 pub(crate) mod doctor;
-mod explain;
+pub(crate) mod explain;
 pub(crate) mod group;
 mod import;
 pub(crate) mod import_freeradius;
@@ -15,7 +15,7 @@ pub(crate) mod migrate;
 pub(crate) mod nas;
 pub(crate) mod netbox;
 mod network;
-mod order;
+pub(crate) mod order;
 pub(crate) mod oss;
 pub(crate) mod plan;
 mod provisioning;
@@ -58,6 +58,6 @@ impl DeleteArgs {
 
 /// A new id for a record whose id is ours to choose. Ids made one after another sort so (RFC 9562 section 5.7): a
 /// database that is filled in bulk then appends to its key's index, where random ones would hit every page of it.
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }

@@ -124,8 +124,8 @@ impl SecretArgs {
 }
 
 /// A NAS as it may be shown: how its secret is kept, not what it is.
-#[derive(Serialize)]
-struct View {
+#[derive(Debug, Serialize)]
+pub(crate) struct View {
     #[serde(flatten)]
     nas: Nas,
     secret_form: &'static str,

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use isp_core::convergence::{Worker, nas_only, reapply};
 use isp_core::order::{Cause, CoaOrder, LiveSession, NewOrder, OrderItem, OrderKind, OrderState};
-use isp_core::store::{LiveFilter, OrderFilter, Store};
+use isp_core::store::{LiveFilter, OrderFilter, Store, StoreError};
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::serve;
 use crate::context::Context;
@@ -70,20 +71,25 @@ pub(crate) struct ChangeArgs {
 }
 
 /// What came of an order, as the original system told it.
-#[derive(Debug, Serialize)]
-struct Told {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrderResult)]
+pub(crate) struct Told {
     success: bool,
     message: String,
     username: Option<String>,
     details: Details,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrderDetails)]
 struct Details {
     order: i64,
     session_id: String,
+    #[schema(value_type = String)]
     nas_ip_address: IpAddr,
+    #[schema(value_type = String)]
     kind: OrderKind,
+    #[schema(value_type = String)]
     state: OrderState,
     result: Option<String>,
     error_cause: Option<u32>,
@@ -236,7 +242,7 @@ async fn place(context: &Context, store: &Store, orders: Vec<NewOrder>, how: &Ho
 
 /// How the orders stand, when they are over or the time is up.
 async fn follow(context: &Context, store: &Store, orders: &[i64], how: &How) -> Result<Vec<Told>> {
-    let end = Instant::now() + Duration::from_secs(how.timeout);
+    let patience = if how.wait || how.direct { how.timeout } else { 0 };
     let (stop, stopped) = watch::channel(false);
     let working = if how.direct {
         let snapshot = nas_only(store, Arc::new(context.vendors()?)).await?;
@@ -246,6 +252,21 @@ async fn follow(context: &Context, store: &Store, orders: &[i64], how: &How) -> 
     } else {
         None
     };
+    let told = watch(store, orders, Duration::from_secs(patience)).await;
+    stop.send_replace(true);
+    if let Some(working) = working {
+        working.await.map_err(|_| Error::Thread("worker"))?;
+    }
+    Ok(told?)
+}
+
+/// How the orders stand, when they are over or `patience` is.
+pub(crate) async fn watch(
+    store: &Store,
+    orders: &[i64],
+    patience: Duration,
+) -> std::result::Result<Vec<Told>, StoreError> {
+    let end = Instant::now() + patience;
     let mut told = Vec::with_capacity(orders.len());
     for &id in orders {
         loop {
@@ -256,18 +277,33 @@ async fn follow(context: &Context, store: &Store, orders: &[i64], how: &How) -> 
             let Some(order) = store.order_list(&filter).await?.pop() else {
                 break;
             };
-            if order.is_over() || !(how.wait || how.direct) || Instant::now() >= end {
+            if order.is_over() || Instant::now() >= end {
                 told.push(Told::from(order));
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    stop.send_replace(true);
-    if let Some(working) = working {
-        working.await.map_err(|_| Error::Thread("worker"))?;
-    }
     Ok(told)
+}
+
+impl Told {
+    pub(crate) const fn success(&self) -> bool {
+        self.success
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn username(&self) -> Option<&str> {
+        self.username.as_deref()
+    }
+
+    /// Acct-Session-Id.
+    pub(crate) fn session_id(&self) -> &str {
+        &self.details.session_id
+    }
 }
 
 impl From<CoaOrder> for Told {

@@ -119,7 +119,7 @@ pub(super) async fn find_plan(store: &Store, tenant: &Tenant, name: &str) -> Res
 }
 
 /// The database would take the plan away from its subscribers, who would then be let in without a rate.
-async fn refuse_if_sold(store: &Store, tenant: &Tenant, plan: &Plan) -> Result<()> {
+pub(crate) async fn refuse_if_sold(store: &Store, tenant: &Tenant, plan: &Plan) -> Result<()> {
     let filter = SubscriberFilter {
         tenant_id: Some(tenant.id.clone()),
         plan_id: Some(plan.id.clone()),

@@ -358,6 +358,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<()> {
         // One more tells whether there are more.
         limit: (args.limit > 0).then(|| args.limit.saturating_add(1)),
         offset: args.offset,
+        ..SubscriberFilter::default()
     };
     let mut subscribers = store.subscriber_list(&filter).await?;
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
@@ -403,7 +404,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<()> {
 }
 
 /// By username, as given or as the tenant's rules write it, or by id.
-pub(super) async fn find(store: &Store, tenant: &Tenant, name: &str) -> Result<Subscriber> {
+pub(crate) async fn find(store: &Store, tenant: &Tenant, name: &str) -> Result<Subscriber> {
     if let Some(subscriber) = store.subscriber_get(&tenant.id, name).await? {
         return Ok(subscriber);
     }
@@ -417,7 +418,7 @@ pub(super) async fn find(store: &Store, tenant: &Tenant, name: &str) -> Result<S
 }
 
 /// The username as packets will look it up.
-pub(super) fn normalized(tenant: &Tenant, username: &str) -> Result<String> {
+pub(crate) fn normalized(tenant: &Tenant, username: &str) -> Result<String> {
     let name = tenant.normalize(username).into_owned();
     // Stripping the realm may leave nothing.
     field::parse::username(&name)

@@ -24,8 +24,9 @@ pub(crate) struct Field<T> {
     pub(crate) name: &'static str,
     /// A shorter name for the option.
     alias: Option<&'static str>,
-    value: &'static str,
-    help: &'static str,
+    /// What the option calls its value: the kind of it.
+    pub(crate) value: &'static str,
+    pub(crate) help: &'static str,
     pub(crate) set: Set<T>,
 }
 

@@ -4,6 +4,7 @@
 
 mod accounting;
 mod administration;
+mod api;
 mod configuration;
 mod doctor;
 mod freeradius;

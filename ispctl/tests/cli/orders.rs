@@ -18,10 +18,10 @@ crate::on_both_databases!(
     the_environment_of_the_original_counts,
 );
 
-const SECRET: &str = "a secret of theirs";
+pub(crate) const SECRET: &str = "a secret of theirs";
 
 /// Alice with open sessions `s1` and so on at 127.0.0.1.
-fn set_up(lab: &Lab, sessions: u32) {
+pub(crate) fn set_up(lab: &Lab, sessions: u32) {
     lab.set_up();
     lab.ctl(&["subscriber", "add", "alice", "--status", "active"]).ok();
     for id in 1..=sessions {
@@ -33,7 +33,7 @@ fn set_up(lab: &Lab, sessions: u32) {
 }
 
 /// A NAS that acknowledges what verifies while `then` runs; the codes of what came.
-fn with_nas(then: impl FnOnce(u16)) -> Vec<Code> {
+pub(crate) fn with_nas(then: impl FnOnce(u16)) -> Vec<Code> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let port = socket.local_addr().unwrap().port();

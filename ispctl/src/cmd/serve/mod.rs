@@ -16,7 +16,9 @@ use isp_core::convergence::{Convergence, ConvergenceConfig, WorkerConfig};
 use isp_core::radius::Dictionary;
 use isp_core::secret::Secret;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
+use crate::api;
 use crate::config::CoaDefaults;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -24,13 +26,18 @@ use crate::error::{Error, Result};
 /// How often the change feed is polled where it cannot be waited on.
 const POLL: Duration = Duration::from_millis(200);
 
+/// How long requests that were begun may take after the end is asked for.
+const LAST_ANSWERS: Duration = Duration::from_secs(35);
+
 /// Run until SIGTERM or SIGINT.
-pub(crate) async fn run(context: &Context) -> Result<()> {
+pub(crate) async fn run(context: &Arc<Context>) -> Result<()> {
     let store = context.store().await?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Runtime)?;
     let (bell, rung) = follow::bell();
     let listening = webhook::listen(context, store, bell).await?;
+    let (stop, stopping) = watch::channel(false);
+    let mut api = tokio::spawn(api::listen(context, store, stopping).await?);
     // A port that is taken is told before anything is begun.
     let metrics = match context.settings.metrics_listen {
         Some(address) => Some(metrics::Endpoint::bind(address).await?),
@@ -55,11 +62,20 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
             () = answers::upkeep(store) => {}
             () = follow::follow(context, store, rung) => {}
             done = listening => done?,
+            done = &mut api => done.map_err(|_| Error::Thread("API"))??,
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     }
     notify::tell("STOPPING=1");
+    stop.send_replace(true);
+    if !api.is_finished() {
+        // Who has asked is answered: a disconnect waits for its NAS, which the workers tell.
+        let served = tokio::time::timeout(LAST_ANSWERS, &mut api).await;
+        if served.is_err() {
+            api.abort();
+        }
+    }
     convergence.stop().await;
     if let Some(served) = served {
         served.abort();
