@@ -87,6 +87,8 @@ names! {
     FramedIpAddress = "Framed-IP-Address",
     FramedIpv6Address = "Framed-IPv6-Address",
     FramedIpv6Prefix = "Framed-IPv6-Prefix",
+    FramedRoute = "Framed-Route",
+    FramedIpv6Route = "Framed-IPv6-Route",
     FramedIpv6Pool = "Framed-IPv6-Pool",
     DelegatedIpv6PrefixPool = "Delegated-IPv6-Prefix-Pool",
     FramedInterfaceId = "Framed-Interface-Id",

@@ -5,7 +5,7 @@ use crate::order::{Cause, LiveSession, OrderItem, Verdict, Wanted};
 use crate::password::AuthMethod;
 use crate::policy::binding::{Binding, Packet};
 use crate::policy::hours::Now;
-use crate::policy::mark::{Mark, reply_rows, until};
+use crate::policy::mark::{Mark, counting, reply_rows, until};
 use crate::policy::vendor::{Coa, Vendor};
 use crate::policy::{self, Decision, Facts, PasswordFact, Reason, SubscriberFacts, TierEffect};
 use crate::snapshot::{Asked, Found};
@@ -72,7 +72,8 @@ pub(super) fn outlook(found: &Found<'_>, live: &LiveSession, now: i64) -> Option
     let coa = vendor.coa().clone();
     let planned = entry.schedule.iter().map(|planned| planned.at);
     let recheck_at = turns(&facts).chain(planned).filter(|&at| at > now).min();
-    let rejecting = entry.checks.iter().any(rejects);
+    let of_groups = counting(&entry.replies, &groups).flat_map(|group| group.checks.iter().map(RawRow::from));
+    let rejecting = entry.checks.iter().copied().chain(of_groups).any(|row| rejects(&row));
     let (wanted, reason) = match policy::decide(&facts) {
         _ if rejecting => (refused(), Some(Reason::CheckMismatch)),
         Ok(decision) => {
@@ -168,8 +169,8 @@ fn told(decision: &Decision<'_>, facts: &Facts<'_>, vendor: &Vendor, own: &[RawR
             None => (row.attribute, 0),
         };
         let there = |items: &[OrderItem]| items.iter().any(|item| item.attribute.eq_ignore_ascii_case(name));
-        // No row takes the place of a restriction's terms.
-        if decision.restricted.is_some() && of_policy.contains(&name.to_ascii_lowercase()) {
+        // No row takes the place of a restriction's or a tier's terms.
+        if decision.lowered && of_policy.contains(&name.to_ascii_lowercase()) {
             continue;
         }
         match row.op {

@@ -14,6 +14,8 @@ const TUNNEL_MEDIUM_IEEE_802: u32 = 6;
 /// What a restriction does not give, since it would lead out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Withheld {
+    /// Networks behind the subscriber: walls are about its own address.
+    pub routes: bool,
     /// The static IPv4 address: there is a pool instead.
     pub ipv4: bool,
     /// The static IPv6 address and prefix, and pools of them that are not the restriction's.
@@ -23,16 +25,15 @@ pub struct Withheld {
 }
 
 impl Withheld {
-    /// A pool takes the place of what is static. One that restricts by an IPv4 pool, a list or a portal says nothing of IPv6,
+    /// A pool takes the place of what is static. One that restricts by an IPv4 pool, a list, a filter or a portal says nothing of IPv6,
     /// over which nothing would hold the subscriber: it gets IPv6 only where a pool for it is named.
     pub(super) fn by(restrictions: &[&PlanReply]) -> Self {
         restrictions.iter().fold(Self::default(), |withheld, restriction| {
             let plan = &restriction.plan;
-            let [ipv4, ipv6, delegated] = [&plan.ipv4_pool, &plan.ipv6_pool, &plan.delegated_ipv6_pool];
-            let pooled = ipv4.is_some() || ipv6.is_some() || delegated.is_some();
-            let walled = pooled || plan.address_list.is_some() || plan.redirect_url.is_some();
+            let walled = restriction.is_walled();
             Self {
-                ipv4: withheld.ipv4 || ipv4.is_some(),
+                routes: withheld.routes || walled,
+                ipv4: withheld.ipv4 || plan.ipv4_pool.is_some(),
                 ipv6: withheld.ipv6 || walled,
                 delegated_ipv6: withheld.delegated_ipv6 || walled,
             }

@@ -86,21 +86,26 @@ pub fn until(attribute: Attribute<'_>, value: &Value<'_>, facts: &Facts<'_>) -> 
 /// The reply rows that count for a subscriber, in order: its own, then those of its groups. What a group's check rows
 /// compare with a packet cannot be told without one; such a group is left out.
 pub fn reply_rows<'a>(own: &'a [RawRow<'a>], groups: &'a [&'a Group]) -> impl Iterator<Item = RawRow<'a>> {
+    let of_groups = counting(own, groups).flat_map(|group| group.replies.iter().map(RawRow::from));
+    let rows = own.iter().copied().chain(of_groups);
+    rows.filter(|row| !row.attribute.eq_ignore_ascii_case(FALL_THROUGH))
+}
+
+/// The groups that count for a subscriber with these reply rows of its own, in order.
+pub fn counting<'a>(own: &[RawRow<'_>], groups: &'a [&'a Group]) -> impl Iterator<Item = &'a Group> {
     let goes_on = fall_through(own.iter().copied()) != Some(false);
     let conditional = |group: &Group| group.checks.iter().any(compares);
     let counting: &[&Group] = if goes_on { groups } else { &[] };
     let mut done = false;
-    let of_groups = counting
+    counting
         .iter()
+        .copied()
         .filter(move |group| !conditional(group))
         .take_while(move |group| {
             let counts = !done;
             done |= fall_through(group.replies.iter().map(RawRow::from)) != Some(true);
             counts
         })
-        .flat_map(|group| group.replies.iter().map(RawRow::from));
-    let rows = own.iter().copied().chain(of_groups);
-    rows.filter(|row| !row.attribute.eq_ignore_ascii_case(FALL_THROUGH))
 }
 
 const FALL_THROUGH: &str = "Fall-Through";

@@ -339,10 +339,9 @@ pub fn decide<'a>(facts: &Facts<'a>) -> Result<Decision<'a>, Refusal> {
             Finding::Refuse(refusal) => return Err(refusal),
         }
     }
-    if let (Some(first), Some(why)) = (restrictions.first(), &restricted)
-        && !first.can_be_told(facts.vendor)
-    {
-        return Err(untold(first, facts.vendor, why));
+    let unheard = restrictions.iter().find(|plan| !plan.can_be_told(facts.vendor));
+    if let (Some(plan), Some(why)) = (unheard, &restricted) {
+        return Err(untold(plan, facts.vendor, why));
     }
     let withheld = Withheld::by(&restrictions);
     let reply =
@@ -360,9 +359,14 @@ pub fn decide<'a>(facts: &Facts<'a>) -> Result<Decision<'a>, Refusal> {
 /// A restriction of which the NAS hears nothing would be none.
 fn untold(restriction: &PlanReply, vendor: &Vendor, why: &Refusal) -> Refusal {
     let message = format!(
-        "{}; plan {} cannot restrict it there, since nothing of the plan is said to a NAS of vendor {}",
+        "{}; plan {} cannot restrict it there, since {} is said to a NAS of vendor {}",
         why.message,
         restriction.plan.name,
+        if restriction.is_walled() {
+            "none of its pools, lists, filters and portals"
+        } else {
+            "nothing of the plan"
+        },
         vendor.name()
     );
     Refusal::new(why.reason, message)

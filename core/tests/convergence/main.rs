@@ -30,6 +30,7 @@ macro_rules! on_both {
 
 on_both!(
     a_change_by_any_writer_reaches_the_session,
+    no_row_keeps_a_session_from_a_tier_or_its_end,
     a_restriction_comes_and_goes,
     the_clock_ends_a_session,
     what_the_nas_refuses_ends_the_session,
@@ -103,6 +104,34 @@ async fn a_change_by_any_writer_reaches_the_session(lab: &Lab) {
         (Code::DISCONNECT_REQUEST, Cause::Status, OrderKind::Disconnect)
     );
     assert_eq!(order.verdict, Some(Verdict::Reject));
+    live.stop().await;
+}
+
+async fn no_row_keeps_a_session_from_a_tier_or_its_end(lab: &Lab) {
+    let row = "INSERT INTO radreply (username, attribute, op, value, tenant_id) VALUES ('alice', 'Mikrotik-Rate-Limit', ':=', '9M/9M', 't')";
+    lab.execute(row).await;
+    let live = lab.start().await;
+    lab.session(1, None).await;
+    lab.settled(1).await;
+    let until = lab.in_seconds(3_600);
+    let tier = format!(
+        "INSERT INTO subscriber_tiers (subscriber_id, tenant_id, quota_id, metric, threshold, plan_id, used, since, until)
+         VALUES ('alice', 't', 'q', 'total', 1, 'garden', 2, {}, {until})",
+        lab.in_seconds(-60)
+    );
+    let (heard, order) = lab.brings(&tier, SOON).await;
+    assert_eq!((heard.rate.as_deref(), order.cause), (Some("100k/100k"), Cause::Tier));
+
+    // As a web interface suspends people: by a group of those who are refused.
+    lab.execute("INSERT INTO radgroupcheck (groupname, attribute, op, value, tenant_id) VALUES ('disabled', 'Auth-Type', ':=', 'Reject', 't')")
+        .await;
+    let joined =
+        "INSERT INTO radusergroup (username, groupname, priority, tenant_id) VALUES ('alice', 'disabled', 0, 't')";
+    let (heard, order) = lab.brings(joined, SOON).await;
+    assert_eq!(
+        (heard.code, order.kind),
+        (Code::DISCONNECT_REQUEST, OrderKind::Disconnect)
+    );
     live.stop().await;
 }
 

@@ -118,6 +118,8 @@ fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Resul
 /// The attributes that would give what is withheld. The policy's own come after they were taken away.
 fn withheld(withheld: Withheld) -> impl Iterator<Item = Name> {
     [
+        (withheld.routes, Name::FramedRoute),
+        (withheld.routes, Name::FramedIpv6Route),
         (withheld.ipv4, Name::FramedIpAddress),
         (withheld.ipv6, Name::FramedIpv6Address),
         (withheld.ipv6, Name::FramedIpv6Prefix),

@@ -236,6 +236,14 @@ fn a_garden_of_ipv4_gives_no_ipv6() {
             true,
             false,
         ),
+        (
+            Plan {
+                filter_id: name("walled"),
+                ..base.clone()
+            },
+            true,
+            false,
+        ),
         // Slower, and the same otherwise.
         (base.clone(), true, true),
     ] {
@@ -257,7 +265,7 @@ fn a_garden_of_ipv4_gives_no_ipv6() {
         );
         assert_eq!(gives("Delegated-IPv6-Prefix ="), ipv6, "{reply:?}");
         assert_eq!(decision.withheld.ipv4, !ipv4);
-        assert_eq!(decision.withheld.ipv6, !ipv6);
+        assert_eq!((decision.withheld.ipv6, decision.withheld.routes), (!ipv6, !ipv6));
         let pools: Vec<_> = reply.iter().filter(|item| item.contains("-Pool")).collect();
         let plan = &garden.plan;
         let own = [&plan.ipv4_pool, &plan.ipv6_pool, &plan.delegated_ipv6_pool]
@@ -316,4 +324,64 @@ fn a_time_of_zero_hides_no_other() {
         "{under:?}"
     );
     assert_eq!(times(&own, None, &compiled(nothing)), Vec::<String>::new());
+}
+
+/// Whatever else restricts: its rates are no walls.
+#[test]
+fn no_restriction_takes_down_the_walls_of_another() {
+    let (tenant, plan) = (tenant(), plan());
+    let slower = ready(rates("slower", 64, 64));
+    let walled = ready(Plan {
+        address_list: Some("walled".to_owned()),
+        ..rates("garden", 256, 128)
+    });
+    let subscriber = SubscriberFacts {
+        expiration_date: Some(NOW - 1),
+        ..suspended()
+    };
+    let reply = |vendor_name: &str, suspended, expired| {
+        let mut actions = on(Condition::Suspended, Action::Restrict(suspended));
+        actions[Condition::Expired as usize] = Action::Restrict(expired);
+        let facts = Facts {
+            vendor: vendor(vendor_name),
+            plan: Some(&plan),
+            actions,
+            ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
+        };
+        decide(&facts).map(|decision| decision.reply.iter().map(show).collect::<Vec<_>>())
+    };
+    for (first, second) in [(&slower, &walled), (&walled, &slower)] {
+        let reply = reply("mikrotik", first, second).unwrap();
+        for expected in ["Mikrotik-Rate-Limit = 64k/64k", "Mikrotik-Address-List = walled"] {
+            assert!(reply.contains(&expected.to_owned()), "{expected}: {reply:?}");
+        }
+    }
+    // Each of them must be one that the NAS hears of.
+    let pooled = ready(Plan {
+        ipv4_pool: Some("garden".to_owned()),
+        ..rates("pooled", 256, 128)
+    });
+    for (first, second) in [(&pooled, &slower), (&slower, &pooled)] {
+        let refusal = reply("cisco", first, second).unwrap_err();
+        assert!(
+            refusal.message.contains("plan slower cannot restrict it there"),
+            "{refusal}"
+        );
+    }
+}
+
+/// A rate that is said leaves the whole network open.
+#[test]
+fn a_garden_without_a_word_for_its_walls_refuses() {
+    let listed = ready(Plan {
+        address_list: Some("walled".to_owned()),
+        ..rates("garden", 256, 128)
+    });
+    for name in ["huawei", "zte", "h3c", "juniper", "nokia-sr", "wispr", "accel-ppp"] {
+        let refusal = restricted(name, &gold(), &listed).unwrap_err();
+        assert_eq!(refusal.reason, Reason::Suspended);
+        let expected = "none of its pools, lists, filters and portals is said";
+        assert!(refusal.message.contains(expected), "{name}: {refusal}");
+    }
+    assert!(restricted("mikrotik", &gold(), &listed).is_ok());
 }

@@ -33,9 +33,22 @@ impl PlanReply {
         Self { plan, hours, ready }
     }
 
-    /// Whether a NAS of this vendor hears anything of the plan's own terms. Who has no vendors tells NAS in a way of its own.
+    /// Whether it holds those who have it within walls: its rates alone would not.
+    pub(in crate::policy) fn is_walled(&self) -> bool {
+        let plan = &self.plan;
+        let pools = [&plan.ipv4_pool, &plan.ipv6_pool, &plan.delegated_ipv6_pool];
+        let walls = [&plan.address_list, &plan.filter_id, &plan.redirect_url];
+        pools.into_iter().chain(walls).any(Option::is_some)
+    }
+
+    /// Whether a NAS of this vendor hears of the plan's walls, or of anything where it has none. Who has no vendors tells NAS in
+    /// a way of its own.
     pub(in crate::policy) fn can_be_told(&self, vendor: &Vendor) -> bool {
-        vendor.items.is_empty() || self.ready(vendor).is_ok_and(|ready| !ready.is_empty())
+        let counts = |ready: &Ready| {
+            let item = vendor.items.get(ready.item);
+            !self.is_walled() || item.is_some_and(|item| item.of.meets(Differing::WALLS))
+        };
+        vendor.items.is_empty() || self.ready(vendor).is_ok_and(|ready| ready.iter().any(counts))
     }
 
     /// # Errors
@@ -94,8 +107,8 @@ pub(in crate::policy) fn write<'a>(
     write_differing(vendor, base, &terms, differing, reply)
 }
 
-/// Write what the vendor says of plans that restrict: the terms of the first, but no higher rates than any of the others
-/// gives, or than there are without them. What is without them is the plan of the tier, or else the subscriber's own with its
+/// Write what the vendor says of plans that restrict: the terms of the first that has walls, or else of the first, but no
+/// higher rates than any of the others gives, or than there are without them. What is without them is the plan of the tier, or else the subscriber's own with its
 /// own rates (`instead_of`, in this order).
 ///
 /// Pools come from the plan in force where the restriction names none and they are not withheld, everything else from the
@@ -111,9 +124,12 @@ pub(in crate::policy) fn write_restricted<'a>(
     subscriber: &SubscriberFacts,
     reply: &mut Vec<ReplyItem<'a>>,
 ) -> Result<(), TooLong> {
-    let Some((restriction, others)) = restrictions.split_first() else {
+    let walled = restrictions.iter().position(|restriction| restriction.is_walled());
+    let base = walled.unwrap_or_default();
+    let Some(restriction) = restrictions.get(base) else {
         return Ok(());
     };
+    let others = restrictions.iter().enumerate().filter(|(place, _)| *place != base);
     let [tier, plan] = instead_of;
     let mut active = tier
         .or(plan)
@@ -124,7 +140,7 @@ pub(in crate::policy) fn write_restricted<'a>(
     let own = Terms::from(&restriction.plan);
     let mut terms = own;
     let mut differing = terms.lower_to(&active);
-    for other in others {
+    for (_, other) in others {
         differing = differing.and(terms.lower_to(&Terms::from(&other.plan)));
     }
     for plan in instead_of.into_iter().flatten() {

@@ -91,6 +91,11 @@ impl Differing {
     pub const REDIRECT_URL: Self = Self(1 << 6);
     pub const QOS: Self = Self(1 << 7);
     pub const POOLS: Self = Self::IPV4_POOL.and(Self::IPV6_POOL).and(Self::DELEGATED_IPV6_POOL);
+    /// What holds a subscriber within a part of the network.
+    pub const WALLS: Self = Self::POOLS
+        .and(Self::ADDRESS_LIST)
+        .and(Self::FILTER_ID)
+        .and(Self::REDIRECT_URL);
 
     #[must_use]
     pub const fn and(self, other: Self) -> Self {

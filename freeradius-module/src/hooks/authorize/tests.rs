@@ -108,6 +108,7 @@ fn no_row_replaces_the_terms_of_a_restriction() {
         restricted: Some(&why),
         lowered: true,
         withheld: Withheld {
+            routes: true,
             ipv4: true,
             ..Withheld::default()
         },
@@ -123,6 +124,8 @@ fn no_row_replaces_the_terms_of_a_restriction() {
             "reply 0",
             "merge Reply",
             "merge Reply",
+            "take away Framed-Route",
+            "take away Framed-IPv6-Route",
             "take away Framed-IP-Address",
             "reply 0"
         ]
