@@ -154,6 +154,9 @@ struct CoaArgs {
     /// Times each is measured [default: 5; quick: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
+    /// Leave PostgreSQL out
+    #[arg(long)]
+    no_postgres: bool,
     /// Fail where a wanted figure is missed
     #[arg(long)]
     strict: bool,
@@ -318,6 +321,7 @@ fn compare_orders(args: &CoaArgs) -> Result<ExitCode> {
         rounds: args.rounds.unwrap_or(rounds),
         fleet: args.fleet.unwrap_or(fleet),
         orders_each,
+        postgres: !args.no_postgres,
         held_to_figures: !args.quick,
     })?;
     report.save(&args.out)?;

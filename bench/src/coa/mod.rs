@@ -1,5 +1,7 @@
 //! Orders to NAS: how fast they get there, beside `radclient`, and what dead NAS cost the living.
 
+mod outbox;
+
 use std::fmt;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -17,6 +19,8 @@ use tokio::task::JoinSet;
 
 use crate::compare::median;
 use crate::error::{Error, Result};
+use crate::postgres::Cluster;
+use outbox::Outbox;
 
 const SECRET: &str = "bench-shared-secret";
 /// What `radclient -p` is given.
@@ -41,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) fleet: usize,
     /// To each NAS of the fleet.
     pub(crate) orders_each: usize,
+    /// Through the outbox of PostgreSQL as well.
+    pub(crate) postgres: bool,
     pub(crate) held_to_figures: bool,
 }
 
@@ -51,6 +57,9 @@ pub(crate) struct Report {
     native: Vec<f64>,
     radclient_parallel: Vec<f64>,
     radclient_process: Vec<f64>,
+    /// Through the outbox, every result on disk: in all, and without placing the orders.
+    sqlite: Durable,
+    postgres: Durable,
     fleet: usize,
     /// Orders a second to the living, with the dead left alone and with orders for them, too.
     living_alone: Vec<f64>,
@@ -58,6 +67,12 @@ pub(crate) struct Report {
     /// Orders that did not end as they should.
     wrong: u64,
     held_to_figures: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Durable {
+    in_all: Vec<f64>,
+    told: Vec<f64>,
 }
 
 /// Measure.
@@ -71,11 +86,24 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         native: Vec::new(),
         radclient_parallel: Vec::new(),
         radclient_process: Vec::new(),
+        sqlite: Durable::default(),
+        postgres: Durable::default(),
         fleet: options.fleet,
         living_alone: Vec::new(),
         living_with_dead: Vec::new(),
         wrong: 0,
         held_to_figures: options.held_to_figures,
+    };
+    let directory = tempfile::tempdir().map_err(|e| Error::io("make a directory", e))?;
+    let url = format!("sqlite://{}", directory.path().join("isp.db").display());
+    let sqlite = runtime.block_on(Outbox::open(&url, options.orders))?;
+    let cluster = options.postgres.then(Cluster::start).transpose()?;
+    let postgres = match &cluster {
+        Some(cluster) => {
+            cluster.create("coa")?;
+            Some(runtime.block_on(Outbox::open(&cluster.url("coa"), options.orders))?)
+        }
+        None => None,
     };
     let nas = Nas::start(1)?;
     let fleet = Fleet::start(options.fleet)?;
@@ -86,6 +114,16 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         let (rate, wrong) = runtime.block_on(tell_one(nas.addresses[0], options.orders))?;
         report.native.push(rate);
         report.wrong += wrong;
+        for (outbox, rates) in [
+            (Some(&sqlite), &mut report.sqlite),
+            (postgres.as_ref(), &mut report.postgres),
+        ] {
+            let Some(outbox) = outbox else { continue };
+            let told = runtime.block_on(outbox.tell(nas.addresses[0]))?;
+            rates.in_all.push(told.in_all);
+            rates.told.push(told.told);
+            report.wrong += told.wrong;
+        }
         let one = order_list(1)?;
         let rate = timed(PROCESSES as usize, || {
             (0..PROCESSES).try_for_each(|_| radclient(options, nas.addresses[0], one.path()))
@@ -317,9 +355,9 @@ impl Fleet {
 
 impl Report {
     /// Name, figure, least.
-    fn figures(&self) -> [(&'static str, f64, f64); 3] {
+    fn figures(&self) -> Vec<(&'static str, f64, f64)> {
         let ratio = |ours: &[f64], theirs: &[f64]| median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs));
-        [
+        let mut figures = vec![
             (
                 "client / radclient -p 200",
                 ratio(&self.native, &self.radclient_parallel),
@@ -335,7 +373,30 @@ impl Report {
                 ratio(&self.living_with_dead, &self.living_alone),
                 0.9,
             ),
-        ]
+            (
+                "outbox, SQLite / radclient -p 200",
+                ratio(&self.sqlite.in_all, &self.radclient_parallel),
+                1.0,
+            ),
+            (
+                "outbox, SQLite / one radclient each",
+                ratio(&self.sqlite.in_all, &self.radclient_process),
+                100.0,
+            ),
+        ];
+        if !self.postgres.in_all.is_empty() {
+            figures.push((
+                "outbox, PostgreSQL / radclient -p 200",
+                ratio(&self.postgres.in_all, &self.radclient_parallel),
+                1.0,
+            ));
+            figures.push((
+                "outbox, PostgreSQL / one radclient each",
+                ratio(&self.postgres.in_all, &self.radclient_process),
+                100.0,
+            ));
+        }
+        figures
     }
 
     pub(crate) const fn wrong(&self) -> u64 {
@@ -364,6 +425,12 @@ impl fmt::Display for Report {
             &self.radclient_parallel,
         )?;
         row("one radclient for each", &self.radclient_process)?;
+        for (name, rates) in [("SQLite", &self.sqlite), ("PostgreSQL", &self.postgres)] {
+            if !rates.in_all.is_empty() {
+                row(&format!("placed, told, results on disk, {name}"), &rates.in_all)?;
+                row("... without placing", &rates.told)?;
+            }
+        }
         row(
             &format!("{} NAS that live, alone", self.fleet - self.fleet / 2),
             &self.living_alone,
