@@ -32,7 +32,7 @@ impl<'a> Vendors<'a> {
     ) -> Result<Self, String> {
         let speaks = |prefix: &str| {
             let mut rows = content.reply.iter().chain(&content.group_reply);
-            rows.any(|row| row.attribute.starts_with(prefix))
+            rows.any(|row| is_of(&row.attribute, prefix))
         };
         let otherwise = match named {
             Some(name) => name,
@@ -103,6 +103,13 @@ impl<'a> Vendors<'a> {
     }
 }
 
+/// Whether an attribute is one of those whose names begin so; FreeRADIUS reads names in whatever case.
+fn is_of(attribute: &str, prefix: &str) -> bool {
+    attribute
+        .get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
 /// MikroTik takes WISPr's rates for its own, in whose place a plan gives its own (RouterOS manual, RADIUS client).
 fn as_told(given: &BTreeSet<String>, told: &BTreeSet<String>) -> BTreeSet<String> {
     const RATES: [&str; 2] = ["wispr-bandwidth-max-down", "wispr-bandwidth-max-up"];
@@ -113,4 +120,30 @@ fn as_told(given: &BTreeSet<String>, told: &BTreeSet<String>) -> BTreeSet<String
         given.insert(MIKROTIK.to_owned());
     }
     given
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of;
+
+    #[test]
+    fn the_case_of_an_attributes_name_says_nothing() {
+        for attribute in [
+            "Mikrotik-Rate-Limit",
+            "MIKROTIK-RATE-LIMIT",
+            "mikrotik-rate-limit",
+            "Mikrotik-",
+        ] {
+            assert!(is_of(attribute, "Mikrotik-"), "{attribute}");
+        }
+        for attribute in [
+            "",
+            "Mikrotik",
+            "WISPr-Bandwidth-Max-Up",
+            "X-Mikrotik-Group",
+            "Mikroti\u{e9}-",
+        ] {
+            assert!(!is_of(attribute, "Mikrotik-"), "{attribute}");
+        }
+    }
 }
