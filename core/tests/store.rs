@@ -50,6 +50,8 @@ mod quotas;
 mod restarts;
 #[path = "store/retention.rs"]
 mod retention;
+#[path = "store/reviews.rs"]
+mod reviews;
 #[path = "store/rights.rs"]
 mod rights;
 #[path = "store/schema.rs"]
@@ -62,6 +64,8 @@ mod sessions;
 mod silence;
 #[path = "store/speed.rs"]
 mod speed;
+#[path = "store/topups.rs"]
+mod topups;
 #[path = "store/usage.rs"]
 mod usage;
 #[path = "store/whohad.rs"]

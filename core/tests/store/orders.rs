@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use isp_core::order::{Cause, NewOrder, OrderItem, OrderKind, OrderState, Verdict, Wanted};
-use isp_core::store::{ClaimedOrder, LiveFilter, OrderClaim, OrderFilter, OrderOutcome, Review, ReviewOf, Store};
+use isp_core::store::{ClaimedOrder, LiveFilter, OrderClaim, OrderFilter, OrderOutcome, Review, Store};
 
 use crate::harness::{Database, plan, subscriber, tenant};
 
@@ -18,15 +18,13 @@ on_both_databases!(
     a_busy_nas_is_left_alone,
     what_is_cancelled_or_failed_can_be_placed_once_more,
     a_session_that_is_over_gets_no_order,
-    one_process_leads,
-    open_sessions_are_reviewed,
     sessions_are_found_by_what_names_them,
 );
 
-const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// Open sessions 1 to `count` of subscriber `alice` of tenant `t`, named `s1` and so on.
-async fn sessions(db: &Database, count: u32) {
+pub(crate) async fn sessions(db: &Database, count: u32) {
     db.store.tenant_add(&tenant("t")).await.unwrap();
     db.store.plan_add(&plan("p", "t")).await.unwrap();
     let mut alice = subscriber("alice", "t");
@@ -41,7 +39,7 @@ async fn sessions(db: &Database, count: u32) {
     .await;
 }
 
-fn wanted(fingerprint: &str) -> Wanted {
+pub(crate) fn wanted(fingerprint: &str) -> Wanted {
     Wanted {
         fingerprint: fingerprint.to_owned(),
         items: vec![OrderItem::new("Filter-Id", fingerprint)],
@@ -49,7 +47,7 @@ fn wanted(fingerprint: &str) -> Wanted {
     }
 }
 
-fn order(session_id: i64, fingerprint: &str) -> NewOrder {
+pub(crate) fn order(session_id: i64, fingerprint: &str) -> NewOrder {
     NewOrder {
         session_id,
         kind: OrderKind::Change,
@@ -89,7 +87,7 @@ async fn claim(store: &Store, owner: &str) -> Vec<ClaimedOrder> {
     store.claim_orders(&all(owner)).await.unwrap()
 }
 
-async fn states(db: &Database) -> Vec<(i64, OrderState)> {
+pub(crate) async fn states(db: &Database) -> Vec<(i64, OrderState)> {
     let orders = db.store.order_list(&OrderFilter::default()).await.unwrap();
     orders.iter().rev().map(|order| (order.id, order.state)).collect()
 }
@@ -398,96 +396,6 @@ async fn a_session_that_is_over_gets_no_order(db: &Database) {
     db.raw(&format!("UPDATE coa_orders SET lease_until = {past}")).await;
     assert!(claim(&db.store, "one").await.is_empty());
     assert!(states(db).await.iter().all(|(_, state)| *state == OrderState::Done));
-}
-
-async fn one_process_leads(db: &Database) {
-    assert!(db.store.lead("one", LEASE).await.unwrap());
-    assert!(!db.store.lead("two", LEASE).await.unwrap());
-    assert!(db.store.lead("one", LEASE).await.unwrap());
-    assert!(!db.store.write_reviews("two", &[]).await.unwrap());
-    assert!(db.store.write_reviews("one", &[]).await.unwrap());
-    db.store.resign("one").await.unwrap();
-    assert!(!db.store.write_reviews("one", &[]).await.unwrap());
-    assert!(db.store.lead("two", LEASE).await.unwrap());
-}
-
-async fn open_sessions_are_reviewed(db: &Database) {
-    sessions(db, 3).await;
-    db.raw(
-        "INSERT INTO radacct (radacctid, acctsessionid, acctuniqueid, nasipaddress) VALUES (9, 'x', 'x', '192.0.2.1')",
-    )
-    .await;
-    let all = db.store.sessions_to_review(ReviewOf::All, 0, 10).await.unwrap();
-    assert_eq!(all.len(), 3, "one is nobody's");
-    let first = &all[0];
-    assert_eq!(
-        (
-            first.username.as_deref(),
-            first.gone,
-            first.plan_id.as_deref(),
-            first.class.as_deref()
-        ),
-        (Some("alice"), false, Some("p"), Some("0x6161"))
-    );
-    assert!(first.applied.is_none() && first.pending.is_none());
-    assert!(db.store.lead("me", LEASE).await.unwrap());
-    let review = |session_id, recheck_at| Review {
-        session_id,
-        tenant_id: Some("t".to_owned()),
-        subscriber_id: Some("alice".to_owned()),
-        applied: wanted("old"),
-        retold: false,
-        recheck_at,
-        supersede: false,
-        order: None,
-    };
-    let ordered = Review {
-        order: Some(order(2, "new")),
-        ..review(2, None)
-    };
-    db.store
-        .write_reviews("me", &[review(1, Some(1_000)), ordered])
-        .await
-        .unwrap();
-    let ids = |sessions: &[isp_core::store::ReviewedSession]| {
-        sessions
-            .iter()
-            .map(|session| session.live.session_id)
-            .collect::<Vec<_>>()
-    };
-    let new = db.store.sessions_to_review(ReviewOf::New, 0, 10).await.unwrap();
-    assert_eq!(ids(&new), [3]);
-    let due = db.store.sessions_due(10).await.unwrap();
-    assert_eq!(ids(&due), [1]);
-    assert_eq!(due[0].applied.as_ref().unwrap().wanted, wanted("old"));
-    for (of, expected) in [
-        (ReviewOf::Tenant("t"), &[2, 3][..]),
-        (ReviewOf::Tenant("other"), &[]),
-        (ReviewOf::Plan("p"), &[2, 3]),
-        (ReviewOf::Plan("q"), &[]),
-    ] {
-        assert_eq!(
-            ids(&db.store.sessions_to_review(of, 1, 10).await.unwrap()),
-            expected,
-            "{of:?}"
-        );
-    }
-    let hers = db.store.sessions_of(&["alice".to_owned()]).await.unwrap();
-    let pending = hers.iter().find_map(|session| session.pending.as_ref()).unwrap();
-    assert_eq!(pending.wanted.as_deref(), Some("new"));
-    db.store
-        .write_reviews(
-            "me",
-            &[Review {
-                supersede: true,
-                ..review(2, None)
-            }],
-        )
-        .await
-        .unwrap();
-    assert_eq!(states(db).await[0].1, OrderState::Superseded);
-    db.raw("DELETE FROM radacct WHERE radacctid = 1").await;
-    assert_eq!(db.store.forget_ended_sessions().await.unwrap(), 1);
 }
 
 async fn sessions_are_found_by_what_names_them(db: &Database) {

@@ -1,8 +1,8 @@
-//! Quotas, top-ups, and the tier a subscriber is in, as records are applied and as time goes by.
+//! Quotas, and the tier a subscriber is in, as records are applied and as time goes by.
 
 use isp_core::accounting::AccountingRecord;
-use isp_core::accounting::period::{Period, PeriodKind};
-use isp_core::accounting::quota::{Effect, Metric, Quota, Tier, TopUp};
+use isp_core::accounting::period::Period;
+use isp_core::accounting::quota::{Effect, Metric, Quota, Tier};
 use isp_core::store::{ChangeFeed, QuotaState, StoreError};
 use isp_core::subscriber::SubscriberTier;
 use jiff::Timestamp;
@@ -10,13 +10,12 @@ use jiff::Timestamp;
 use crate::accounting::{interim, start, write};
 use crate::feed::{follow, words};
 use crate::harness::{Database, plan, subscriber, tenant};
+use crate::topups::topup;
 
 on_both_databases!(
     records_lead_to_a_tier,
     a_tier_ends_with_its_period,
     a_rolling_period_forgets,
-    a_top_up_raises_the_thresholds_while_it_is_valid,
-    a_top_up_is_for_one_metric_and_period,
     the_strictest_of_several_quotas_counts,
     time_and_billing_days_count,
     a_changed_quota_counts_at_once,
@@ -57,21 +56,6 @@ pub(crate) fn quota(id: &str, metric: Metric, period: Period, tiers: &[(u64, &st
     }
 }
 
-fn topup(id: &str, amount: u64, until: i64) -> TopUp {
-    TopUp {
-        id: id.to_owned(),
-        subscriber_id: "ada".to_owned(),
-        metric: Metric::Total,
-        period: PeriodKind::Month,
-        amount,
-        valid_from: now() - 60,
-        valid_until: until,
-        note: Some("paid in cash".to_owned()),
-        created_at: 1_700_000_000,
-        created_by: Some("eve".to_owned()),
-    }
-}
-
 /// Tenants `t1` and `t2`; plans `gold`, `slow` and `slower` of `t1`; `ada` has `gold`.
 pub(crate) async fn prepare(db: &Database) {
     for id in ["t1", "t2"] {
@@ -88,7 +72,7 @@ pub(crate) async fn prepare(db: &Database) {
 }
 
 /// 5 GiB a month, then `slow`; 50 GiB, then no more.
-async fn prepare_with_quota(db: &Database) {
+pub(crate) async fn prepare_with_quota(db: &Database) {
     prepare(db).await;
     let tiers = [(5 * GIB, "slow"), (50 * GIB, "refuse")];
     let quota = quota("q1", Metric::Total, Period::Month, &tiers);
@@ -97,7 +81,7 @@ async fn prepare_with_quota(db: &Database) {
 }
 
 /// A session of this moment that has moved so much by now.
-fn moved(upload: u64, download: u64) -> Vec<AccountingRecord> {
+pub(crate) fn moved(upload: u64, download: u64) -> Vec<AccountingRecord> {
     [start("1", 0), interim("1", 0, 0, upload, download)]
         .map(|record| AccountingRecord {
             event_time: now(),
@@ -120,7 +104,7 @@ pub(crate) async fn effect(db: &Database) -> String {
     }
 }
 
-async fn state(db: &Database) -> QuotaState {
+pub(crate) async fn state(db: &Database) -> QuotaState {
     db.store.quota_state("ada", now()).await.unwrap()
 }
 
@@ -142,7 +126,7 @@ async fn used(db: &Database, octets: u64, seconds: u64) {
 }
 
 const QUIET: [&str; 0] = [];
-const ADA: [&str; 1] = ["Subscriber t1/ada"];
+pub(crate) const ADA: [&str; 1] = ["Subscriber t1/ada"];
 
 async fn records_lead_to_a_tier(db: &Database) {
     prepare_with_quota(db).await;
@@ -217,60 +201,6 @@ async fn a_rolling_period_forgets(db: &Database) {
     assert_eq!(state(db).await.standings[0].used, 22);
     db.store.quota_roll(fifteen_age_out).await.unwrap();
     assert_eq!(effect(db).await, "none", "7 are left");
-}
-
-async fn a_top_up_raises_the_thresholds_while_it_is_valid(db: &Database) {
-    prepare_with_quota(db).await;
-    write(db, &moved(0, 7 * GIB)).await;
-    let until = tier(db).await.unwrap().until;
-    let mut feed = follow(db).await;
-    let ends = now() + 60;
-    let ten = topup("u1", 10 * GIB, ends);
-    db.store.topup_add("t1", &ten).await.unwrap();
-    assert_eq!(effect(db).await, "none");
-    assert_eq!(words(&mut feed).await, ADA);
-    let standing = state(db).await.standings.remove(0);
-    assert_eq!((standing.topped_up, standing.left()), (10 * GIB, Some(8 * GIB)));
-    assert_eq!(db.store.topup_list("t1", "ada").await.unwrap(), [ten]);
-
-    if ends < until {
-        assert_eq!(db.store.quota_roll(ends).await.unwrap(), 1);
-        assert_eq!(effect(db).await, "slow", "no record came, but the top-up has ended");
-    }
-    db.store
-        .topup_add("t1", &topup("u2", GIB, ends + 86_400))
-        .await
-        .unwrap();
-    db.store
-        .topup_add("t1", &topup("u3", 2 * GIB, ends + 86_400))
-        .await
-        .unwrap();
-    db.store.topup_delete("t1", "ada", "u1").await.unwrap();
-    assert_eq!(effect(db).await, "none", "8 GiB are allowed");
-    db.store.topup_delete("t1", "ada", "u2").await.unwrap();
-    assert_eq!(effect(db).await, "slow", "7 GiB are allowed");
-}
-
-async fn a_top_up_is_for_one_metric_and_period(db: &Database) {
-    prepare_with_quota(db).await;
-    write(db, &moved(0, 5 * GIB)).await;
-    for other in [
-        TopUp {
-            metric: Metric::Download,
-            ..topup("u1", GIB, now() + 3_600)
-        },
-        TopUp {
-            period: PeriodKind::Day,
-            ..topup("u2", GIB, now() + 3_600)
-        },
-        TopUp {
-            valid_from: now() + 1_800,
-            ..topup("u3", GIB, now() + 3_600)
-        },
-    ] {
-        db.store.topup_add("t1", &other).await.unwrap();
-        assert_eq!(effect(db).await, "slow", "{other:?}");
-    }
 }
 
 async fn the_strictest_of_several_quotas_counts(db: &Database) {

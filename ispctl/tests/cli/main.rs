@@ -11,6 +11,7 @@ mod freeradius;
 mod groups;
 mod import;
 mod import_losses;
+mod installation;
 mod keys;
 mod lab;
 mod netbox;

@@ -1,7 +1,5 @@
 //! Every rule as a table: what is known, and what comes of it.
 
-use proptest::prelude::*;
-
 use super::*;
 use crate::policy::binding::Packet;
 use crate::policy::binding::{Bound, Enforcement};
@@ -446,90 +444,6 @@ fn every_rule_is_told_also_after_a_refusal() {
     assert_eq!((of("tenant").verdict, of("status").verdict), ("pass", "refuse"));
     assert_eq!(of("password").verdict, "refuse");
     assert!(of("status").why.as_deref().unwrap().contains("suspended"));
-}
-
-fn kbps() -> impl Strategy<Value = Option<u32>> {
-    prop::option::of(1..2_000_000_u32)
-}
-
-fn seconds() -> impl Strategy<Value = Option<u32>> {
-    prop::option::of(60..100_000_u32)
-}
-
-prop_compose! {
-    fn any_plan()(down in 1..2_000_000_u32, up in 1..2_000_000_u32, burst in kbps(), timeout in seconds(),
-        idle in seconds()) -> PlanReply
-    {
-        ready(Plan {
-            download_rate_kbps: down,
-            upload_rate_kbps: up,
-            download_burst_kbps: burst,
-            session_timeout: timeout,
-            idle_timeout: idle,
-            ..Plan::default()
-        })
-    }
-}
-
-/// `upload`, `download` of Mikrotik-Rate-Limit: what it lets through for any time, and at most, bursts included.
-fn most(reply: &[String]) -> Option<[u64; 4]> {
-    let limit = reply
-        .iter()
-        .find_map(|item| item.strip_prefix("Mikrotik-Rate-Limit = "))?;
-    let mut best = (0, 0);
-    let mut lasting = None;
-    for pair in limit.split(' ').filter(|pair| pair.contains('/')) {
-        let (up, down) = pair.split_once('/').unwrap();
-        let kbps = |text: &str| match text.trim_end_matches('k').parse::<u64>().unwrap() {
-            0 => u64::MAX,
-            kbps => kbps,
-        };
-        let pair = (kbps(up), kbps(down));
-        lasting.get_or_insert(pair);
-        best = (best.0.max(pair.0), best.1.max(pair.1));
-    }
-    let lasting = lasting?;
-    Some([lasting.0, lasting.1, best.0, best.1])
-}
-
-fn value(reply: &[String], name: &str) -> u64 {
-    let item = reply
-        .iter()
-        .find_map(|item| item.strip_prefix(name)?.strip_prefix(" = "));
-    item.map_or(u64::MAX, |seconds| seconds.parse().unwrap())
-}
-
-proptest! {
-    /// Whatever the plans, the subscriber's own values and the tier: a restriction never gives more than there was.
-    #[test]
-    fn restricted_is_never_more_than_active(
-        plan in any_plan(), tier in prop::option::of(any_plan()), garden in any_plan(),
-        download_kbps in kbps(), upload_kbps in kbps(), session_timeout in seconds(), idle_timeout in seconds(),
-    ) {
-        let tenant = tenant();
-        let subscriber = SubscriberFacts { download_kbps, upload_kbps, session_timeout, idle_timeout, ..active() };
-        let facts = Facts {
-            vendor: vendor("mikrotik"),
-            plan: Some(&plan),
-            tier: tier.as_ref().map(|tier| Tier { effect: TierEffect::Plan(tier), of_time: false, until: NOW + 60 }),
-            ..Facts::new(&tenant, &subscriber, AuthMethod::Pap, NOW)
-        };
-        let (_, full) = outcome(&facts).unwrap();
-        let suspended = SubscriberFacts { status: Status::Suspended, ..subscriber };
-        let facts = Facts {
-            subscriber: &suspended,
-            actions: on(Condition::Suspended, Action::Restrict(&garden)),
-            ..facts
-        };
-        let (_, walled) = outcome(&facts).unwrap();
-        let (full_rate, walled_rate) = (most(&full).unwrap(), most(&walled).unwrap());
-        let no_more = walled_rate.iter().zip(full_rate).all(|(walled, full)| *walled <= full);
-        prop_assert!(no_more, "{full:?} {walled:?}");
-        for name in ["Session-Timeout", "Idle-Timeout"] {
-            prop_assert!(value(&walled, name) <= value(&full, name), "{name}: {full:?} {walled:?}");
-        }
-        prop_assert_eq!(outcome(&facts), outcome(&facts), "the same facts, the same decision");
-    }
 }
 
 /// Some NAS take a time of zero for no limit at all.
