@@ -4,15 +4,20 @@ use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::routing::get;
 use serde_json::{Value, json};
+use utoipa::PartialSchema as _;
 use utoipa::openapi::OpenApi;
 
 use super::PREFIX;
 use super::access::SCHEME;
-use super::problem::MEDIA_TYPE;
+use super::problem::{Fault, MEDIA_TYPE, Problem};
 
 /// The document as it is served.
 pub(super) fn complete(document: OpenApi) -> Result<Value, String> {
     let mut document = serde_json::to_value(document).map_err(|why| why.to_string())?;
+    for (name, schema) in [("Problem", Problem::schema()), ("Fault", Fault::schema())] {
+        let schema = serde_json::to_value(schema).map_err(|why| why.to_string())?;
+        document["components"]["schemas"][name] = schema;
+    }
     document["info"] = json!({
         "title": "ISP AAA",
         "version": env!("CARGO_PKG_VERSION"),
@@ -35,6 +40,7 @@ pub(super) fn complete(document: OpenApi) -> Result<Value, String> {
     let paths = document["paths"].as_object_mut().ok_or("it has no paths")?;
     for item in paths.values_mut().filter_map(Value::as_object_mut) {
         for operation in item.values_mut().filter(|operation| operation.is_object()) {
+            tell_parameters(operation);
             operation["responses"]["401"] = problem("No valid token");
             operation["responses"]["403"] = problem("The token has not the scope");
             operation["responses"]["default"] = problem("What is wrong, and what to do");
@@ -69,6 +75,27 @@ fn write_out(document: &mut Value) {
                 schema["required"] = Value::Array(all);
             }
         }
+    }
+}
+
+/// A parameter that may be left out is not null; that a change may be conditional is told in words, since no tag is right but
+/// the one that was read.
+fn tell_parameters(operation: &mut Value) {
+    let Some(Value::Array(parameters)) = operation.get_mut("parameters") else {
+        return;
+    };
+    let all = parameters.len();
+    parameters.retain(|parameter| parameter["in"] != "header");
+    let conditional = parameters.len() < all;
+    for parameter in parameters {
+        if let Some(Value::Array(kinds)) = parameter["schema"].get_mut("type") {
+            kinds.retain(|kind| kind != "null");
+        }
+    }
+    if conditional {
+        let told = operation["description"].as_str().unwrap_or_default();
+        let told = format!("{told}\n\nWith the ETag that was read as If-Match nothing else is changed (412).");
+        operation["description"] = json!(told.trim_start());
     }
 }
 

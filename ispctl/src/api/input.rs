@@ -70,7 +70,7 @@ impl<T: DeserializeOwned + ToSchema> FromRequest<Arc<App>> for Json<T> {
         let body = Bytes::from_request(request, app)
             .await
             .map_err(|why| Problem::new(why.status(), why.body_text()))?;
-        let value: Value = serde_json::from_slice(&body).map_err(|why| {
+        let mut value: Value = serde_json::from_slice(&body).map_err(|why| {
             // Without what was sent, of which it may be a part.
             Problem::bad_request(format!(
                 "the body is no JSON: line {}, column {}",
@@ -78,15 +78,39 @@ impl<T: DeserializeOwned + ToSchema> FromRequest<Arc<App>> for Json<T> {
                 why.column()
             ))
         })?;
+        whole(&mut value);
         app.schemas.check(&T::name(), &value)?;
         match serde_path_to_error::deserialize(value) {
             Ok(body) => Ok(Self(body)),
             Err(why) => {
-                let at = format!("/{}", why.path().to_string().replace('.', "/"));
+                let path = why.path().to_string();
+                let at = match path.as_str() {
+                    "." => String::new(),
+                    path => format!("/{}", path.replace('.', "/")),
+                };
                 let detail = why.into_inner().to_string();
                 Err(Problem::unprocessable(vec![Fault { at, detail }]))
             }
         }
+    }
+}
+
+/// JSON knows one kind of number: 3.0 is a whole one (JSON Schema 2020-12, section 6.1.1 of its validation).
+fn whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|_| number.is_f64());
+            // Beyond this not every whole number is one of these.
+            const EXACT: f64 = 9_007_199_254_740_992.0;
+            if let Some(float) = float.filter(|float| float.fract() == 0.0 && float.abs() <= EXACT) {
+                #[allow(clippy::cast_possible_truncation, reason = "it is whole and fits")]
+                let whole = float as i64;
+                *value = whole.into();
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(whole),
+        Value::Object(map) => map.values_mut().for_each(whole),
+        _ => {}
     }
 }
 

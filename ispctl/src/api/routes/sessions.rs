@@ -112,7 +112,7 @@ struct Filter {
     /// Id of the subscriber
     subscriber_id: Option<String>,
     /// NAS-IP-Address
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "ip")]
     nas_ip: Option<IpAddr>,
     /// Ran at or after this time
     #[param(value_type = Option<String>, format = DateTime)]

@@ -50,6 +50,12 @@ fn every_route_is_closed_to_whom_it_is_not_for(lab: &Lab) {
     let api = Api::start(lab);
     let document = api.send("GET", "/openapi.json", None, &[], None).is(200);
     assert_eq!(document["openapi"], "3.1.0");
+    // Whatever it refers to is in it.
+    let text = document.to_string();
+    for reference in text.split("\"#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(document["components"]["schemas"][name].is_object(), "{name}");
+    }
     let routes = routes(&document);
     assert!(routes.len() >= 10, "{}", routes.len());
     let all: BTreeSet<&str> = routes

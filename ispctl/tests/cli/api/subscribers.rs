@@ -119,6 +119,8 @@ fn what_is_wrong_is_told_field_by_field(lab: &Lab) {
     let headers = [("content-type", "application/json")];
     api.send("POST", "/radius/subscribers", Some(&bss.token), &headers, None)
         .is(400);
+    let whole = json!({"username": "dan", "password": PASSWORD, "session_timeout": 60.0});
+    assert_eq!(bss.post("/radius/subscribers", &whole).is(201)["session_timeout"], 60);
     bss.get("/radius/subscribers?limit=0").is(400);
     bss.get("/radius/subscribers?surprise=1").is(400);
     bss.get("/radius/subscribers?status=drunk").is(400);
