@@ -83,6 +83,7 @@ on_both_databases! {
         for (attribute, op, value) in [
             ("Framed-IP-Address", ":=", "192.0.2.7"),
             ("Framed-IPv6-Prefix", ":=", "2001:db8:7::/64"),
+            ("Framed-Route", "+=", "198.51.100.0/29 192.0.2.7 1"),
             ("Cisco-AVPair", "+=", "ip:inacl#1=permit ip any any"),
             ("Cisco-AVPair", "+=", "ip:sub-qos-policy-out=GOLD"),
         ] {
@@ -97,7 +98,7 @@ on_both_databases! {
         let server = server_on(&database).client(routers).start();
         let given = || {
             let answer = login(Method::Pap, "alice", PASSWORD).from(routers).ask(&server);
-            let attributes = ["Framed-IP-Address", "Framed-IPv6-Prefix", "Cisco-AVPair"];
+            let attributes = ["Framed-IP-Address", "Framed-IPv6-Prefix", "Framed-Route", "Cisco-AVPair"];
             attributes.map(|attribute| answer.values(attribute).join("; "))
         };
         assert_eq!(
@@ -105,11 +106,12 @@ on_both_databases! {
             [
                 "192.0.2.7",
                 "2001:db8:7::/64",
+                "198.51.100.0/29 192.0.2.7 1",
                 "ip:inacl#1=permit ip any any; ip:sub-qos-policy-out=GOLD"
             ]
         );
         database.execute("UPDATE subscribers SET status = 'suspended'");
-        let walled = ["", "", "ip:inacl#1=permit ip any any; ip:sub-qos-policy-out=SLOW; ip:addr-pool=walled"];
+        let walled = ["", "", "", "ip:inacl#1=permit ip any any; ip:sub-qos-policy-out=SLOW; ip:addr-pool=walled"];
         e2e::wait_for("the garden", SOON, || given() == walled);
     }
 
