@@ -17,11 +17,13 @@ fn example_keys(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn the_example_explains_exactly_the_keys_there_are() {
-    let (top, netbox) = EXAMPLE.split_once("\n#[netbox]\n").unwrap();
+    let (rest, netbox) = EXAMPLE.split_once("\n#[netbox]\n").unwrap();
+    let (top, api) = rest.split_once("\n#[api]\n").unwrap();
     let known = |names: &[&'static str]| names.iter().copied().collect::<BTreeSet<&str>>();
     let mut explained = example_keys(top);
-    explained.insert("netbox");
+    explained.extend(["api", "netbox"]);
     assert_eq!(explained, known(field_names::<File>()));
+    assert_eq!(example_keys(api), known(field_names::<ApiTable>()));
     assert_eq!(example_keys(netbox), known(field_names::<netbox::Table>()));
 }
 
