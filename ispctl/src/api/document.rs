@@ -37,6 +37,11 @@ pub(super) fn complete(document: OpenApi) -> Result<Value, String> {
     write_out(&mut document);
     spell_formats(&mut document);
     close_bodies(&mut document);
+    let named = ["username", "session_id", "acctsessionid"];
+    document["components"]["schemas"]["Disconnect"]["anyOf"] = named
+        .map(|name| json!({"required": [name], "properties": {name: {"type": "string"}}}))
+        .into_iter()
+        .collect();
     let paths = document["paths"].as_object_mut().ok_or("it has no paths")?;
     for item in paths.values_mut().filter_map(Value::as_object_mut) {
         for operation in item.values_mut().filter(|operation| operation.is_object()) {
@@ -104,6 +109,12 @@ fn spell_formats(value: &mut Value) {
     match value {
         Value::Object(map) => {
             match map.get("format").and_then(Value::as_str) {
+                Some("ip-or-network") => {
+                    let network = r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}0/24$";
+                    let shapes = json!([{"format": "ipv4"}, {"format": "ipv6"}, {"pattern": network}]);
+                    map.remove("format");
+                    map.insert("anyOf".to_owned(), shapes);
+                }
                 Some("ip") => {
                     map.remove("format");
                     map.insert("anyOf".to_owned(), json!([{"format": "ipv4"}, {"format": "ipv6"}]));

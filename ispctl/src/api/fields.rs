@@ -17,6 +17,8 @@ pub(crate) trait Resource: Record + Serialize {
     const NAME: &'static str;
     /// Beside the fields and the key: those a new one may be given, which the record is not changed by.
     const GIVEN: &'static [&'static str] = &[];
+    /// What a new one cannot be without, beside its key.
+    const REQUIRED: &'static [&'static str] = &[];
 }
 
 /// What a new one is made of: its key and fields.
@@ -89,19 +91,83 @@ fn apply<R: Resource>(given: &Map<String, Value>, record: &mut R) -> Result<()> 
     }
 }
 
-/// What a field takes, by what the command line calls its value.
-fn shape<R>(field: &Field<R>) -> Value {
+/// What a field takes, by what the command line calls its value and what its check lets through.
+fn shape<R: Record>(field: &Field<R>) -> Value {
+    let takes = |text: &str| (field.set)(&mut R::blank(), text).is_ok();
+    let optional = |kind: &str| if takes("") { json!([kind, "null"]) } else { json!(kind) };
     let mut shape = match field.value {
-        "SECONDS" | "RATE" | "MILLISECONDS" => json!({"type": ["integer", "null"], "minimum": 1, "maximum": i32::MAX}),
-        "VLAN" => json!({"type": ["integer", "null"], "minimum": 1, "maximum": 4094}),
-        "PORT" => json!({"type": ["integer", "null"], "minimum": 1, "maximum": u16::MAX}),
-        "1-8" => json!({"type": ["integer", "null"], "minimum": 1, "maximum": 8}),
         "YES|NO" => json!({"type": "boolean"}),
-        "NUMBER" | "LENGTH" => json!({"type": ["integer", "null"], "minimum": 0, "maximum": i32::MAX}),
-        _ => json!({"type": ["string", "null"], "maxLength": 1_024}),
+        word => match bounds(&takes) {
+            Some((least, most)) => json!({"type": optional("integer"), "minimum": least, "maximum": most}),
+            None => {
+                let (name, value) = text(word, &takes);
+                let mut shape = json!({"type": optional("string"), "minLength": 1, "maxLength": longest(&takes)});
+                shape[name] = value;
+                shape
+            }
+        },
     };
     shape["description"] = json!(field.help);
     shape
+}
+
+/// The least and the greatest whole number that a field takes; `None` where it takes what is no number, too.
+fn bounds(takes: &impl Fn(&str) -> bool) -> Option<(i64, i64)> {
+    let takes_number = |number: i64| takes(&number.to_string());
+    let inside = [1, 60, 0, 1_000].into_iter().find(|number| takes_number(*number));
+    let inside = inside.filter(|_| !takes("x") && !takes("-"))?;
+    // All between are taken, too: a range.
+    let edge = |mut within: i64, mut beyond: i64| {
+        while within.abs_diff(beyond) > 1 {
+            let middle = i64::midpoint(within, beyond);
+            if takes_number(middle) {
+                within = middle;
+            } else {
+                beyond = middle;
+            }
+        }
+        within
+    };
+    Some((edge(inside, -1), edge(inside, i64::from(u32::MAX) + 1)))
+}
+
+/// How long a text may be, in ASCII; what no such text is taken of is short enough by itself.
+fn longest(takes: &impl Fn(&str) -> bool) -> usize {
+    const MOST: usize = 1_024;
+    let fits = |start: &str, length: usize| takes(&format!("{start}{}", "a".repeat(length - start.len())));
+    let fit = |length: &usize| {
+        ["", "http://"]
+            .iter()
+            .any(|start| *length > start.len() && fits(start, *length))
+    };
+    (1..=MOST).rev().find(fit).unwrap_or(MOST)
+}
+
+/// What texts of a kind look like; null stands for an empty one.
+fn text(word: &str, takes: &impl Fn(&str) -> bool) -> (&'static str, Value) {
+    let pattern = |pattern: &str| ("pattern", json!(pattern));
+    match word {
+        "ADDRESS" | "PREFIX" => {
+            let format = match [takes("192.0.2.1"), takes("2001:db8::1"), takes("192.0.2.0/24")] {
+                [true, true, true] => "ip-or-network",
+                [true, true, false] => "ip",
+                [true, false, _] => "ipv4",
+                [false, true, _] => "ipv6",
+                [false, false, _] => "ipv6-prefix",
+            };
+            ("format", json!(format))
+        }
+        "POLICY" => ("enum", json!(["enforce", "log", "ignore", null])),
+        "TYPE" | "VENDOR" => pattern("^[a-z][a-z0-9_-]{0,29}$"),
+        // The only word there is.
+        "WORD" => ("enum", json!(["udp", "radclient", "http", "radsec", "none"])),
+        "URL" => pattern(r"^https?://[a-z0-9]+([.-][a-z0-9]+)*(/[A-Za-z0-9_.-]+)*$"),
+        "HOURS" => {
+            pattern("^(Any|(Mo|Tu|We|Th|Fr|Sa|Su|Wk)(([01][0-9]|2[0-3])[0-5][0-9]-([01][0-9]|2[0-3])[0-5][0-9])?)$")
+        }
+        "LIST" => pattern("^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(,([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2})*$"),
+        _ => pattern(r"^[^\x00-\x1f\x7f-\x9f]+$"),
+    }
 }
 
 fn object<R: Resource>(new: bool) -> Value {
@@ -121,7 +187,8 @@ fn object<R: Resource>(new: bool) -> Value {
                 json!({"type": "string", "minLength": 1, "maxLength": 255}),
             );
         }
-        object["required"] = json!([R::KEY.name]);
+        let required = std::iter::once(&R::KEY.name).chain(R::REQUIRED);
+        object["required"] = required.copied().collect();
     }
     object["properties"] = Value::Object(properties);
     object

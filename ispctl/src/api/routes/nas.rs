@@ -38,6 +38,7 @@ type ChangedNas = Changed<Nas>;
 impl Resource for Nas {
     const NAME: &'static str = "Nas";
     const GIVEN: &'static [&'static str] = &["secret"];
+    const REQUIRED: &'static [&'static str] = &["secret"];
 }
 
 /// A NAS, and how its secret is kept: never what it is.

@@ -34,6 +34,7 @@ type ShownPlan = Shown<Plan>;
 impl Resource for Plan {
     const NAME: &'static str = "BandwidthProfile";
     const GIVEN: &'static [&'static str] = &["id"];
+    const REQUIRED: &'static [&'static str] = &["download_rate_kbps", "upload_rate_kbps"];
 }
 
 const KIND: &str = "bandwidth_profile";

@@ -388,7 +388,10 @@ async fn save(
 
 /// By username, as given or as the tenant's rules write it, or by id.
 pub(super) async fn find(app: &App, caller: &Caller, name: &str) -> Result<Subscriber> {
-    Ok(crate::cmd::subscriber::find(&app.store, caller.tenant(), name).await?)
+    let found = crate::cmd::subscriber::find(&app.store, caller.tenant(), name).await?;
+    // One that is deleted has its id still.
+    let found = Some(found).filter(|subscriber| subscriber.deleted_at.is_none());
+    found.ok_or_else(|| Problem::not_found("subscriber", name))
 }
 
 async fn shown(app: &App, subscriber: Subscriber) -> Result<Shown> {

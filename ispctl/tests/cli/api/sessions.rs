@@ -87,8 +87,8 @@ fn several_sessions_are_not_guessed(lab: &Lab) {
     let problem = bss.post(path, &json!({"username": "alice@isp"})).is(409);
     let told = problem["detail"].as_str().unwrap();
     assert!(told.contains("s1 at 127.0.0.1") && told.contains("s2"), "{told}");
-    bss.post(path, &json!({"nas_ip": "127.0.0.1"})).is(400);
-    bss.post(path, &json!({})).is(400);
+    bss.post(path, &json!({"nas_ip": "127.0.0.1"})).is(422);
+    bss.post(path, &json!({})).is(422);
     bss.post(path, &json!({"session_id": "s1", "nas_ip": "nowhere"}))
         .is(422);
     Caller::admin(lab, &api, "other")

@@ -68,6 +68,7 @@ fn a_subscriber_lives_by_the_api(lab: &Lab) {
     );
     assert_eq!(bss.delete(&path).status, 204);
     bss.get(&path).is(404);
+    bss.get(location.trim_start_matches("/api/v1")).is(404);
     bss.delete(&path).is(404);
 
     let audit = lab.ctl(&["audit", "list", "--kind", "subscriber", "--json"]).json();
