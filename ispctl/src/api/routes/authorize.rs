@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use isp_core::password::{AuthMethod, Known, StoredPassword};
-use isp_core::secret::Secret;
+use isp_core::password::{AuthMethod, Known, StoredPassword, nt_hash};
 use isp_core::subscriber::Subscriber;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use subtle::ConstantTimeEq as _;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 use zeroize::Zeroizing;
@@ -168,15 +168,15 @@ async fn answer(app: &App, caller: &Caller, login: Login) -> Result<Answer> {
     })
 }
 
-/// Why the password is not the subscriber's. Hashes that are meant to be slow keep no other request waiting.
+/// Why the password is not the subscriber's; how long it takes tells nothing of it. Hashes that are meant to be slow keep no other request waiting.
 async fn verify(app: &App, subscriber: Subscriber, password: Zeroizing<String>) -> Result<Option<&'static str>> {
     let keys = app.keys.clone();
     let verified = tokio::task::spawn_blocking(move || {
         let text = subscriber.password.as_deref()?;
         let parsed = StoredPassword::parse(subscriber.password_hash_method.as_deref(), text).ok()?;
         match parsed.reveal(keys.as_ref(), &subscriber.id).ok()? {
-            Known::Cleartext(known) => Some(is(&known, password.as_bytes())),
-            Known::NtHash(hash) => Some(isp_core::password::nt_hash(&password) == *hash.expose()),
+            Known::Cleartext(known) => Some(known.expose().ct_eq(password.as_bytes()).into()),
+            Known::NtHash(hash) => Some(nt_hash(&password).ct_eq(hash.expose()).into()),
             Known::OneWay => parsed.verify(password.as_bytes()).ok(),
         }
     });
@@ -186,8 +186,4 @@ async fn verify(app: &App, subscriber: Subscriber, password: Zeroizing<String>) 
         Some(false) => Some("bad_password"),
         None => Some("password_unreadable"),
     })
-}
-
-fn is(known: &Secret<Vec<u8>>, given: &[u8]) -> bool {
-    known.expose().as_slice() == given
 }
