@@ -45,6 +45,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0023_replaced_rows",
     "0024_node_logins",
     "0025_api",
+    "0026_moved_rows",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -74,6 +75,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0023_replaced_rows",
     "0024_node_logins",
     "0025_api",
+    "0026_moved_rows",
 );
 
 statements! {

@@ -140,6 +140,8 @@ async fn changes_by_raw_sql_are_followed(db: &Database) {
         ),
         ("UPDATE radreply SET value = 'b'", vec!["Subscriber t1/s2"]),
         ("UPDATE radreply SET value = 'b'", vec![]),
+        ("UPDATE radreply SET id = id + 100", vec!["Subscriber t1/s2"]),
+        ("UPDATE radreply SET id = id", vec![]),
         (
             "UPDATE radreply SET tenant_id = 't2', username = 'ada'",
             vec!["Subscriber t1/s2", "Subscriber t2/s1"],

@@ -325,6 +325,11 @@ async fn replace_rows(db: &Database) {
             VALUES ('s', 't1', 'ada', '2030-01-01 00:00:00', 'active')",
         "INSERT INTO nas (id, tenant_id, nasname, secret) VALUES (7, 't1', '192.0.2.1', 'x'), (8, 't1', '192.0.2.2', 'x'),
             (9, 't1', '192.0.2.3', 'x')",
+        "INSERT INTO radcheck (id, tenant_id, username, attribute, op, value) VALUES (8, 't1', 'ada', 'Class', '==', 'a')",
+        "INSERT INTO radreply (id, tenant_id, username, attribute, op, value) VALUES (8, 't1', 'ada', 'Class', '=', 'a')",
+        "INSERT INTO radusergroup (id, tenant_id, username, groupname) VALUES (8, 't1', 'ada', 'gold')",
+        "INSERT INTO radgroupcheck (id, tenant_id, groupname, attribute, op, value) VALUES (8, 't1', 'g', 'Class', '==', 'a')",
+        "INSERT INTO radgroupreply (id, tenant_id, groupname, attribute, op, value) VALUES (8, 't1', 'g', 'Class', '=', 'a')",
     ] {
         db.raw(statement).await;
     }
@@ -379,6 +384,21 @@ async fn replace_rows(db: &Database) {
             "UPDATE OR REPLACE nas SET nasname = '192.0.2.3' WHERE id = 7",
             "t1",
             "9",
+        ),
+        ("UPDATE OR REPLACE radcheck SET id = 7 WHERE id = 8", "t1", "bob"),
+        ("UPDATE OR REPLACE radreply SET id = 7 WHERE id = 8", "t1", "bob"),
+        ("UPDATE OR REPLACE radusergroup SET id = 7 WHERE id = 8", "t1", "bob"),
+        ("UPDATE OR REPLACE radgroupcheck SET id = 7 WHERE id = 8", "t2", "t2"),
+        ("UPDATE OR REPLACE radgroupreply SET id = 7 WHERE id = 8", "t2", "t2"),
+        (
+            "UPDATE OR REPLACE subscriber_network_profiles SET id = 'm' WHERE id = 'n'",
+            "t1",
+            "bob",
+        ),
+        (
+            "UPDATE OR REPLACE subscriber_schedule SET id = 'r' WHERE id = 's'",
+            "t1",
+            "bob",
         ),
     ] {
         let position = db.store.load_snapshot(&mut Base::default()).await.unwrap();
