@@ -1,12 +1,15 @@
 //! How a live session stands by today's decision.
 
+use jiff::tz::TimeZone;
+
 use crate::group::Group;
 use crate::order::{Cause, LiveSession, OrderItem, Verdict, Wanted};
 use crate::password::AuthMethod;
 use crate::policy::binding::{Binding, Packet};
 use crate::policy::hours::Now;
-use crate::policy::mark::{Mark, counting, reply_rows, until};
-use crate::policy::vendor::{Coa, Vendor};
+use crate::policy::mark::{Mark, until};
+use crate::policy::rows::{Gate, reply_rows};
+use crate::policy::vendor::{Coa, Vendor, VendorAttribute};
 use crate::policy::{self, Decision, Facts, PasswordFact, Reason, SubscriberFacts, TierEffect};
 use crate::snapshot::{Asked, Found};
 use crate::subscriber::RawRow;
@@ -71,11 +74,12 @@ pub(super) fn outlook(found: &Found<'_>, live: &LiveSession, now: i64) -> Option
     let vendor = found.vendor();
     let coa = vendor.coa().clone();
     let planned = entry.schedule.iter().map(|planned| planned.at);
-    let recheck_at = turns(&facts).chain(planned).filter(|&at| at > now).min();
-    let of_groups = counting(&entry.replies, &groups).flat_map(|group| group.checks.iter().map(RawRow::from));
-    let rejecting = entry.checks.iter().copied().chain(of_groups).any(|row| rejects(&row));
+    let gate = Gate::of(&entry.checks, &entry.replies, &groups, &TimeZone::system());
+    let turns = turns(&facts).chain(planned).chain(gate.expires);
+    let recheck_at = turns.filter(|&at| at > now).min();
     let (wanted, reason) = match policy::decide(&facts) {
-        _ if rejecting => (refused(), Some(Reason::CheckMismatch)),
+        _ if gate.rejects => (refused(), Some(Reason::CheckMismatch)),
+        _ if gate.expires.is_some_and(|at| at <= now) => (refused(), Some(Reason::Expired)),
         Ok(decision) => {
             let wanted = told(&decision, &facts, vendor, &entry.replies, &groups);
             (wanted, decision.restricted.map(|why| why.reason))
@@ -121,11 +125,6 @@ fn turns(facts: &Facts<'_>) -> impl Iterator<Item = i64> + use<> {
     .flatten()
 }
 
-/// The stock way to suspend somebody by a row.
-fn rejects(row: &RawRow<'_>) -> bool {
-    row.attribute.eq_ignore_ascii_case("Auth-Type") && row.op == ":=" && row.value.eq_ignore_ascii_case("Reject")
-}
-
 /// Refusals that a session ends for. Others are about the login itself, or somebody's slip of the pen: no reason to put
 /// everybody offline.
 const fn ends(reason: Reason) -> bool {
@@ -161,6 +160,11 @@ fn told(decision: &Decision<'_>, facts: &Facts<'_>, vendor: &Vendor, own: &[RawR
         })
         .collect();
     let of_policy: Vec<String> = items.iter().map(|item| item.attribute.to_ascii_lowercase()).collect();
+    let withheld = |name: &str| {
+        let is = |withheld: &str| withheld.eq_ignore_ascii_case(name);
+        let mut of_vendor = decision.withheld.of_vendor(vendor).map(VendorAttribute::name);
+        decision.withheld.standard().any(is) || of_vendor.any(is)
+    };
     let mut rows = String::new();
     for row in reply_rows(own, groups) {
         rows.push_str(&format!("{} {} {}; ", row.attribute, row.op, row.value));
@@ -169,8 +173,8 @@ fn told(decision: &Decision<'_>, facts: &Facts<'_>, vendor: &Vendor, own: &[RawR
             None => (row.attribute, 0),
         };
         let there = |items: &[OrderItem]| items.iter().any(|item| item.attribute.eq_ignore_ascii_case(name));
-        // No row takes the place of a restriction's or a tier's terms.
-        if decision.lowered && of_policy.contains(&name.to_ascii_lowercase()) {
+        // No row takes the place of a restriction's or a tier's terms, nor leads out of them.
+        if decision.lowered && (of_policy.contains(&name.to_ascii_lowercase()) || withheld(name)) {
             continue;
         }
         match row.op {

@@ -8,6 +8,7 @@ use crate::password::AuthMethod;
 use crate::policy::binding::Packet;
 use crate::policy::mark::Mark;
 use crate::policy::reply::ReplyItem;
+use crate::policy::vendor::Vendor;
 use crate::policy::{Refusal, Withheld};
 use crate::secret::Secret;
 use crate::snapshot::Sender;
@@ -84,6 +85,8 @@ pub struct Authorization<'a> {
     pub lowered: bool,
     /// Addresses that no raw row gives either.
     pub withheld: Withheld,
+    /// Of the NAS.
+    pub vendor: &'a Vendor,
     /// Raw rows, to be evaluated by the server itself after `reply` is in place.
     pub checks: &'a [RawRow<'a>],
     pub replies: &'a [RawRow<'a>],

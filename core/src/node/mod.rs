@@ -44,7 +44,8 @@ use crate::accounting::{AccountingRecord, PostAuthRecord};
 use crate::dictionary::Dictionary;
 use crate::group::Group;
 use crate::password::{AuthMethod, Known, PasswordError, VerifyCache};
-use crate::policy::mark::{Mark, reply_rows};
+use crate::policy::mark::Mark;
+use crate::policy::rows::reply_rows;
 use crate::policy::{self, Holder, Lock, Reason, Refusal, SubscriberFacts, TierEffect};
 use crate::secret::{KeyRing, SecretError};
 pub use crate::snapshot::Sender;
@@ -229,6 +230,7 @@ impl Node {
                 ends: decision.ends,
                 lowered: decision.lowered,
                 withheld: decision.withheld,
+                vendor: facts.vendor,
                 checks: &entry.checks,
                 replies: &entry.replies,
                 groups: &groups,

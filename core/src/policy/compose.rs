@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::reply::{Attribute, ReplyItem, Value};
-use super::vendor::{self, TooLong};
+use super::vendor::{self, Differing, TooLong, Vendor, VendorAttribute};
 use super::{Facts, PlanReply, TierEffect};
 
 /// RFC 2868 section 3.1 and RFC 3580 section 3.31: Tunnel-Type VLAN.
@@ -25,6 +25,35 @@ pub struct Withheld {
 }
 
 impl Withheld {
+    /// The attributes of no vendor that would give what is withheld, whatever raw row they stand in.
+    pub fn standard(self) -> impl Iterator<Item = &'static str> {
+        [
+            (self.routes, "Framed-Route"),
+            (self.routes, "Framed-IPv6-Route"),
+            (self.ipv4, "Framed-IP-Address"),
+            (self.ipv6, "Framed-IPv6-Address"),
+            (self.ipv6, "Framed-IPv6-Prefix"),
+            (self.ipv6, "Framed-IPv6-Pool"),
+            (self.delegated_ipv6, "Delegated-IPv6-Prefix"),
+            (self.delegated_ipv6, "Delegated-IPv6-Prefix-Pool"),
+        ]
+        .into_iter()
+        .filter_map(|(withheld, name)| withheld.then_some(name))
+    }
+
+    /// The same of a vendor's, as far as they are about nothing else.
+    pub fn of_vendor(self, vendor: &Vendor) -> impl Iterator<Item = &VendorAttribute> {
+        let terms = [
+            (self.ipv4, Differing::IPV4_POOL),
+            (self.ipv6, Differing::IPV6_POOL),
+            (self.delegated_ipv6, Differing::DELEGATED_IPV6_POOL),
+        ]
+        .into_iter()
+        .filter(|(withheld, _)| *withheld)
+        .fold(Differing::NONE, |terms, (_, term)| terms.and(term));
+        vendor.attributes_of(terms)
+    }
+
     /// A pool takes the place of what is static. One that restricts by an IPv4 pool, a list, a filter or a portal says nothing of IPv6,
     /// over which nothing would hold the subscriber: it gets IPv6 only where a pool for it is named.
     pub(super) fn by(restrictions: &[&PlanReply]) -> Self {

@@ -4,8 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::reply::{Attribute, Value};
 use super::{Decision, Facts};
-use crate::group::Group;
-use crate::subscriber::{AttributeRow, RawRow};
+use crate::subscriber::RawRow;
 
 /// A decision that let a subscriber in, as a number: put into Class at login, it tells later under which decision the
 /// session was opened.
@@ -30,7 +29,7 @@ impl fmt::Display for Mark {
 }
 
 impl Mark {
-    /// The mark of a decision made from these facts, with the rows of [`reply_rows`].
+    /// The mark of a decision made from these facts, with the rows of [`reply_rows`](super::rows::reply_rows).
     #[must_use]
     pub fn of<'r>(decision: &Decision<'_>, facts: &Facts<'_>, rows: impl Iterator<Item = RawRow<'r>>) -> Self {
         let mut hash = Fnv::default();
@@ -81,42 +80,6 @@ pub fn until(attribute: Attribute<'_>, value: &Value<'_>, facts: &Facts<'_>) -> 
     let &Value::Integer(seconds) = value else { return None };
     let ends_then = ends.saturating_sub(facts.now) == i64::from(seconds);
     (attribute == Attribute::SessionTimeout && ends_then).then_some(ends)
-}
-
-/// The reply rows that count for a subscriber, in order: its own, then those of its groups. What a group's check rows
-/// compare with a packet cannot be told without one; such a group is left out.
-pub fn reply_rows<'a>(own: &'a [RawRow<'a>], groups: &'a [&'a Group]) -> impl Iterator<Item = RawRow<'a>> {
-    let of_groups = counting(own, groups).flat_map(|group| group.replies.iter().map(RawRow::from));
-    let rows = own.iter().copied().chain(of_groups);
-    rows.filter(|row| !row.attribute.eq_ignore_ascii_case(FALL_THROUGH))
-}
-
-/// The groups that count for a subscriber with these reply rows of its own, in order.
-pub fn counting<'a>(own: &[RawRow<'_>], groups: &'a [&'a Group]) -> impl Iterator<Item = &'a Group> {
-    let goes_on = fall_through(own.iter().copied()) != Some(false);
-    let conditional = |group: &Group| group.checks.iter().any(compares);
-    let counting: &[&Group] = if goes_on { groups } else { &[] };
-    let mut done = false;
-    counting
-        .iter()
-        .copied()
-        .filter(move |group| !conditional(group))
-        .take_while(move |group| {
-            let counts = !done;
-            done |= fall_through(group.replies.iter().map(RawRow::from)) != Some(true);
-            counts
-        })
-}
-
-const FALL_THROUGH: &str = "Fall-Through";
-
-fn fall_through<'a>(mut rows: impl Iterator<Item = RawRow<'a>>) -> Option<bool> {
-    let row = rows.find(|row| row.attribute.eq_ignore_ascii_case(FALL_THROUGH))?;
-    Some(row.value == "1" || row.value.eq_ignore_ascii_case("yes"))
-}
-
-fn compares(row: &AttributeRow) -> bool {
-    !matches!(row.op.as_str(), "=" | ":=" | "+=")
 }
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {
@@ -178,34 +141,5 @@ mod tests {
         ] {
             assert_eq!(Mark::in_class(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn groups_count_as_far_as_they_fall_through() {
-        let row = |attribute: &str, op: &str, value: &str| AttributeRow {
-            id: 1,
-            attribute: attribute.to_owned(),
-            op: op.to_owned(),
-            value: value.to_owned(),
-        };
-        let group = |check: &str, reply: &str, more: &str| Group {
-            checks: vec![row("NAS-Port", check, "1")],
-            replies: vec![row(reply, "=", "x"), row(FALL_THROUGH, "=", more)],
-            fault: None,
-        };
-        let (one, two, three) = (
-            group(":=", "one", "Yes"),
-            group("==", "two", "Yes"),
-            group(":=", "three", "No"),
-        );
-        let groups = [&one, &two, &three, &one];
-        let names = |own: &[RawRow<'_>]| -> Vec<String> {
-            reply_rows(own, &groups).map(|row| row.attribute.to_owned()).collect()
-        };
-        assert_eq!(names(&[]), ["one", "three"]);
-        let own = row("own", "=", "x");
-        let stop = row(FALL_THROUGH, "=", "No");
-        assert_eq!(names(&[RawRow::from(&own)]), ["own", "one", "three"]);
-        assert_eq!(names(&[RawRow::from(&own), RawRow::from(&stop)]), ["own"]);
     }
 }

@@ -6,10 +6,12 @@
 
 pub mod binding;
 mod compose;
+pub mod expiration;
 pub mod hours;
 pub mod mark;
 pub mod reason;
 pub mod reply;
+pub mod rows;
 mod rules;
 pub mod schedule;
 pub mod vendor;

@@ -31,6 +31,7 @@ macro_rules! on_both {
 on_both!(
     a_change_by_any_writer_reaches_the_session,
     no_row_keeps_a_session_from_a_tier_or_its_end,
+    a_row_of_expiry_ends_a_session,
     a_restriction_comes_and_goes,
     the_clock_ends_a_session,
     what_the_nas_refuses_ends_the_session,
@@ -131,6 +132,22 @@ async fn no_row_keeps_a_session_from_a_tier_or_its_end(lab: &Lab) {
     assert_eq!(
         (heard.code, order.kind),
         (Code::DISCONNECT_REQUEST, OrderKind::Disconnect)
+    );
+    live.stop().await;
+}
+
+/// The server has read the date at login; nobody logs in again when it is moved.
+async fn a_row_of_expiry_ends_a_session(lab: &Lab) {
+    let row = "INSERT INTO radcheck (username, attribute, op, value, tenant_id) VALUES ('alice', 'Expiration', ':=', '1 Jan 2099', 't')";
+    lab.execute(row).await;
+    let live = lab.start().await;
+    lab.session(1, None).await;
+    lab.settled(1).await;
+    let past = "UPDATE radcheck SET value = 'January 1 2020 12:00:00' WHERE attribute = 'Expiration'";
+    let (heard, order) = lab.brings(past, SOON).await;
+    assert_eq!(
+        (heard.code, order.kind, order.verdict),
+        (Code::DISCONNECT_REQUEST, OrderKind::Disconnect, Some(Verdict::Reject))
     );
     live.stop().await;
 }

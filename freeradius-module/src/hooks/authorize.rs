@@ -3,11 +3,11 @@
 use isp_core::group::Group;
 use isp_core::node::{Authorization, Credential};
 use isp_core::policy::reply::{Attribute, ReplyItem, Value};
-use isp_core::policy::{Reason, Refusal, Withheld};
+use isp_core::policy::{Reason, Refusal};
 use isp_core::subscriber::RawRow;
 
 use super::credentials::{Credentials, Line};
-use super::{FallThrough, Instance, PutError, Request, client, fits, now, refuse};
+use super::{FallThrough, Instance, PutError, Request, Taken, client, fits, now, refuse};
 use crate::attribute::{List, Name};
 use crate::fault;
 use crate::guard::Hook;
@@ -106,7 +106,7 @@ fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Resul
     let of_rows = limits(request);
     if authorization.lowered {
         // What a row would have in place of a restriction's or a tier's terms, it has no more; nor what leads out of them.
-        request.take_away(withheld(authorization.withheld));
+        request.take_away(withheld(authorization));
         request
             .reply(authorization.reply)
             .map_err(|why| put_failed(request, why))?;
@@ -116,20 +116,26 @@ fn grant(request: &mut impl Request, authorization: &Authorization<'_>) -> Resul
 }
 
 /// The attributes that would give what is withheld. The policy's own come after they were taken away.
-fn withheld(withheld: Withheld) -> impl Iterator<Item = Name> {
-    [
-        (withheld.routes, Name::FramedRoute),
-        (withheld.routes, Name::FramedIpv6Route),
-        (withheld.ipv4, Name::FramedIpAddress),
-        (withheld.ipv6, Name::FramedIpv6Address),
-        (withheld.ipv6, Name::FramedIpv6Prefix),
-        (withheld.ipv6, Name::FramedIpv6Pool),
-        (withheld.delegated_ipv6, Name::DelegatedIpv6Prefix),
-        (withheld.delegated_ipv6, Name::DelegatedIpv6PrefixPool),
-    ]
-    .into_iter()
-    .filter_map(|(withheld, name)| withheld.then_some(name))
+fn withheld<'a>(authorization: &'a Authorization<'_>) -> impl Iterator<Item = Taken<'a>> {
+    let withheld = authorization.withheld;
+    let standard = withheld
+        .standard()
+        .filter_map(|attribute| WITHHELD.into_iter().find(|name| name.as_str() == attribute));
+    let of_vendor = withheld.of_vendor(authorization.vendor);
+    standard.map(Taken::Named).chain(of_vendor.map(Taken::OfVendor))
 }
+
+/// All that [`Withheld::standard`](isp_core::policy::Withheld::standard) names.
+const WITHHELD: [Name; 8] = [
+    Name::FramedRoute,
+    Name::FramedIpv6Route,
+    Name::FramedIpAddress,
+    Name::FramedIpv6Address,
+    Name::FramedIpv6Prefix,
+    Name::FramedIpv6Pool,
+    Name::DelegatedIpv6Prefix,
+    Name::DelegatedIpv6PrefixPool,
+];
 
 /// Session-Timeout and Idle-Timeout of the reply.
 fn limits(request: &impl Request) -> [Option<u32>; 2] {

@@ -10,7 +10,7 @@ use isp_core::policy::Reason;
 use isp_core::policy::reply::ReplyItem;
 use isp_core::subscriber::RawRow;
 
-use super::{FallThrough, Outcome, PutError, Request};
+use super::{FallThrough, Outcome, PutError, Request, Taken};
 use crate::attribute::{List, Name, Value};
 
 /// Pairs in lists, words for values, and what the hooks did to it.
@@ -111,9 +111,12 @@ impl Request for Fake {
         Ok(())
     }
 
-    fn take_away(&mut self, attributes: impl Iterator<Item = Name>) {
-        self.done
-            .extend(attributes.map(|name| format!("take away {}", name.as_str())));
+    fn take_away<'a>(&mut self, attributes: impl Iterator<Item = Taken<'a>>) {
+        let names = attributes.map(|attribute| match attribute {
+            Taken::Named(name) => name.as_str().to_owned(),
+            Taken::OfVendor(attribute) => attribute.name().to_owned(),
+        });
+        self.done.extend(names.map(|name| format!("take away {name}")));
     }
 
     /// A row without an operator is one the server cannot build.

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use isp_core::node::{Client, Credential, Node};
 use isp_core::policy::reply::ReplyItem;
+use isp_core::policy::vendor::VendorAttribute;
 use isp_core::policy::{Reason, Refusal};
 use isp_core::subscriber::RawRow;
 
@@ -24,6 +25,13 @@ use crate::attribute::{List, Name, Value};
 
 /// Refusals logged per second. A flood of them must not become a flood of writes; the rest is counted.
 const REFUSALS_PER_SECOND: u32 = 200;
+
+/// An attribute that a decision takes out of the reply.
+#[derive(Debug, Clone, Copy)]
+pub enum Taken<'a> {
+    Named(Name),
+    OfVendor(&'a VendorAttribute),
+}
 
 /// A running instance of the module.
 #[derive(Debug)]
@@ -111,7 +119,7 @@ pub trait Request {
     fn reply(&mut self, items: &[ReplyItem<'_>]) -> Result<(), PutError>;
 
     /// Take attributes out of the reply, whoever gave them.
-    fn take_away(&mut self, attributes: impl Iterator<Item = Name>);
+    fn take_away<'a>(&mut self, attributes: impl Iterator<Item = Taken<'a>>);
 
     /// Build the pairs of raw rows for a list. Nothing happens to the request.
     fn build<'a>(&self, list: List, rows: impl Iterator<Item = RawRow<'a>>) -> Result<Self::Rows, String>;

@@ -17,7 +17,7 @@ use super::encoded::Encoded;
 use super::sys;
 use crate::attribute::{List, Name, Value};
 use crate::expansion;
-use crate::hooks::{FallThrough, Outcome, PutError, Request};
+use crate::hooks::{FallThrough, Outcome, PutError, Request, Taken};
 
 /// Bytes of an answer that attributes may take: what RFC 2865 section 3 allows, without the header and the
 /// Message-Authenticator that the server may add.
@@ -344,10 +344,13 @@ impl<'r> Request for RequestRef<'r> {
         self.put(self.request, List::Reply, &raw)
     }
 
-    fn take_away(&mut self, attributes: impl Iterator<Item = Name>) {
-        for name in attributes {
+    fn take_away<'a>(&mut self, attributes: impl Iterator<Item = Taken<'a>>) {
+        for taken in attributes {
             let (request, list) = (self.request.as_ptr(), List::Reply.raw());
-            let attribute = self.attributes.name(name);
+            let attribute = match taken {
+                Taken::Named(name) => self.attributes.name(name),
+                Taken::OfVendor(attribute) => self.attributes.reply(ReplyAttribute::Vendor(attribute)),
+            };
             if !attribute.is_null() {
                 // SAFETY: request-lists: a live request; the attribute is one of the server's dictionary.
                 unsafe { sys::rlm_rust_pairs_drop(request, list, attribute) };

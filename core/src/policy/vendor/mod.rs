@@ -229,6 +229,15 @@ impl Vendor {
         &self.coa
     }
 
+    /// The attributes that say nothing but these terms.
+    pub(in crate::policy) fn attributes_of(&self, terms: Differing) -> impl Iterator<Item = &VendorAttribute> {
+        let only = move |item: &&Item| {
+            let mut same = self.items.iter().filter(|other| other.attribute == item.attribute);
+            !item.of.is_none() && same.all(|other| !other.of.is_none() && other.of.is_within(terms))
+        };
+        self.items.iter().filter(only).map(Item::attribute)
+    }
+
     /// What these terms are in its attributes.
     ///
     /// # Errors

@@ -107,6 +107,12 @@ impl Differing {
         self.0 & other.0 != 0
     }
 
+    /// Whether it is of nothing but these.
+    #[must_use]
+    pub const fn is_within(self, others: Self) -> bool {
+        self.0 & !others.0 == 0
+    }
+
     #[must_use]
     pub const fn is_none(self) -> bool {
         self.0 == 0

@@ -1,4 +1,6 @@
+use isp_core::policy::Withheld;
 use isp_core::policy::mark::Mark;
+use isp_core::policy::vendor::{Vendor, VendorSet};
 use isp_core::subscriber::AttributeRow;
 
 use super::*;
@@ -28,6 +30,7 @@ fn authorization<'a>(checks: &'a [RawRow<'a>], replies: &'a [RawRow<'a>]) -> Aut
         ends: None,
         lowered: false,
         withheld: Withheld::default(),
+        vendor: Vendor::none(),
         checks,
         replies,
         groups: &[],
@@ -130,6 +133,35 @@ fn no_row_replaces_the_terms_of_a_restriction() {
             "reply 0"
         ]
     );
+}
+
+#[test]
+fn nothing_that_is_withheld_has_a_way_around() {
+    let shipped = VendorSet::shipped().unwrap();
+    let all = Withheld {
+        routes: true,
+        ipv4: true,
+        ipv6: true,
+        delegated_ipv6: true,
+    };
+    let names: Vec<&str> = WITHHELD.into_iter().map(Name::as_str).collect();
+    assert!(all.standard().eq(names.iter().copied()), "each can be taken away");
+    for (vendor, expected) in [
+        ("mikrotik", vec!["Framed-Pool", "Mikrotik-Delegated-IPv6-Pool"]),
+        ("cisco", vec![]),
+    ] {
+        let mut request = Fake::default();
+        let authorization = Authorization {
+            lowered: true,
+            withheld: all,
+            vendor: shipped.get(vendor).unwrap(),
+            ..authorization(&[], &[REPLY])
+        };
+        grant(&mut request, &authorization).unwrap();
+        let taken = request.done.iter().filter_map(|done| done.strip_prefix("take away "));
+        let of_vendor: Vec<&str> = taken.filter(|name| !names.contains(name)).collect();
+        assert_eq!(of_vendor, expected, "{vendor}");
+    }
 }
 
 #[test]
