@@ -4,16 +4,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use isp_core::dictionary::AnyAttribute;
+use isp_core::group::Group;
 use isp_core::nas::Nas;
 use isp_core::password::AuthMethod;
 use isp_core::policy::binding::Packet;
 use isp_core::policy::reply::ReplyItem;
-use isp_core::policy::vendor::VendorSet;
-use isp_core::policy::{self, Holder, SubscriberFacts, Told};
-use isp_core::snapshot::{Asked, Missing, Sender, SnapshotBuilder};
+use isp_core::policy::rows::{self, Gate};
+use isp_core::policy::vendor::{Vendor, VendorSet};
+use isp_core::policy::{self, Holder, Reason, SubscriberFacts, Told};
+use isp_core::snapshot::{Asked, Entry, Found, Missing, Sender, SnapshotBuilder};
 use isp_core::store::{SessionAddress, SessionFilter, Store};
 use isp_core::subscriber::{AttributeRow, RawRow, Subscriber};
 use isp_core::tenant::{RealmAction, Tenant};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{nas, subscriber};
@@ -76,12 +79,16 @@ fn method(word: &str) -> std::result::Result<AuthMethod, String> {
 pub(crate) struct View {
     username: String,
     at: i64,
+    /// Of the NAS; where none is named, of all of the tenant's if it is the same, or else generic.
+    vendor: String,
     /// `accept`, `restricted` or `reject`.
     pub(crate) verdict: &'static str,
     pub(crate) why: Option<String>,
+    /// Check rows that may refuse it besides: the server compares them with the packet, or the clock.
+    pub(crate) depends_on: Vec<String>,
     pub(crate) rules: Vec<Told>,
     pub(crate) reply: Vec<Item>,
-    /// Rows the server goes by besides, which only it can evaluate.
+    /// Rows the server goes by besides.
     check_rows: Vec<Row>,
     reply_rows: Vec<Row>,
     /// In the order they are looked at: the first whose check rows hold is the last, unless it says Fall-Through.
@@ -104,6 +111,15 @@ struct GroupView {
 }
 
 impl Row {
+    fn raw(&self) -> RawRow<'_> {
+        RawRow {
+            id: 0,
+            attribute: &self.attribute,
+            op: &self.op,
+            value: &self.value,
+        }
+    }
+
     /// A password is none of a decision's reasons.
     fn new(row: RawRow<'_>) -> Self {
         let is_password = row.attribute.to_ascii_lowercase().contains("password");
@@ -142,7 +158,11 @@ pub(crate) async fn decide(
         Some(name) => Some(find_nas(store, tenant, name).await?),
         None => None,
     };
-    let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), vendors);
+    let usual = match nas {
+        Some(_) => None,
+        None => usual_vendor(store, &vendors, tenant).await?,
+    };
+    let mut builder = SnapshotBuilder::new(Arc::new(AnyAttribute), Arc::clone(&vendors));
     let foreign = nas.as_ref().is_some_and(|nas| nas.tenant_id != tenant.id);
     if args.user_name.is_some() || foreign {
         // Others may have the name, or the line.
@@ -206,14 +226,18 @@ pub(crate) async fn decide(
     let holder = address_holder(store, tenant, &subscriber.id, &facts).await?;
     let mut facts = found.facts(&entry, &facts, &standing, asked);
     facts.address_holder = holder.as_ref().map(|(address, by)| Holder { address: *address, by });
+    if let Some(vendor) = usual {
+        facts.vendor = vendor;
+    }
     let groups = groups(store, tenant, &subscriber.id).await?;
     let faults = entry
         .groups
         .iter()
         .filter_map(|&index| found.group(index).fault.as_deref());
     let fault = entry.fault.into_iter().chain(faults).next();
-    let (verdict, why, reply) = match (policy::decide(&facts), fault) {
-        (Ok(_), Some(fault)) => ("reject", Some(format!("bad_attribute: {fault}")), Vec::new()),
+    let of_rows = of_rows(&found, &entry, now).or_else(|| fault.map(|fault| format!("bad_attribute: {fault}")));
+    let (verdict, why, reply) = match (policy::decide(&facts), of_rows) {
+        (Ok(_), Some(why)) => ("reject", Some(why), Vec::new()),
         (Ok(decision), None) => {
             let why = decision.restricted.as_ref().map(ToString::to_string);
             let verdict = if why.is_some() { "restricted" } else { "accept" };
@@ -224,14 +248,56 @@ pub(crate) async fn decide(
     Ok(View {
         username: subscriber.username.clone(),
         at: now,
+        vendor: facts.vendor.name().to_owned(),
         verdict,
         why,
+        depends_on: match verdict {
+            "reject" => Vec::new(),
+            _ => open_rows(&entry, &groups),
+        },
         rules: policy::explain(&facts),
         reply,
         check_rows: entry.checks.iter().copied().map(Row::new).collect(),
         reply_rows: entry.replies.iter().copied().map(Row::new).collect(),
         groups,
     })
+}
+
+/// The vendor of all the NAS of a tenant, where it is one.
+async fn usual_vendor<'v>(store: &Store, vendors: &'v VendorSet, tenant: &Tenant) -> Result<Option<&'v Vendor>> {
+    let all = store.nas_list(Some(&tenant.id)).await?;
+    let mut names = all.iter().map(|nas| nas.vendor.as_str());
+    let first = names.next().filter(|first| names.all(|name| name == *first));
+    let vendor = first.and_then(|name| vendors.get(name));
+    Ok(vendor.map(|vendor| vendors.for_tenant([&tenant.name, &tenant.id], vendor)))
+}
+
+/// Why check rows refuse whatever the packet.
+fn of_rows(found: &Found<'_>, entry: &Entry<'_>, now: i64) -> Option<String> {
+    let groups: Vec<&Group> = entry.groups.iter().map(|&index| found.group(index)).collect();
+    let gate = Gate::of(&entry.checks, &entry.replies, &groups, &TimeZone::system());
+    if gate.rejects {
+        return Some(format!(
+            "{}: a check row says Auth-Type := Reject",
+            Reason::CheckMismatch
+        ));
+    }
+    let expired = gate.expires.filter(|&at| at <= now)?;
+    Some(format!(
+        "{}: a check row says Expiration, which was at {expired}",
+        Reason::Expired
+    ))
+}
+
+/// Check rows that may refuse a packet besides, each with the table it is of.
+fn open_rows(entry: &Entry<'_>, groups: &[GroupView]) -> Vec<String> {
+    let own = entry.checks.iter().filter(|row| rows::is_open(row));
+    let own = own.map(|row| format!("radcheck {}", row.attribute));
+    let of_groups = groups.iter().flat_map(|group| {
+        let open = group.check_rows.iter().filter(|row| rows::is_open(&row.raw()));
+        open.map(|row| format!("radgroupcheck {} of {}", row.attribute, group.group))
+    });
+    own.chain(of_groups).collect()
 }
 
 /// Another live session that has the subscriber's address, as the database knows of it.

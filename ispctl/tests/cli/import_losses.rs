@@ -57,6 +57,29 @@ fn a_group_is_a_plan_where_every_nas_is_told_the_same_by_it() {
     }
 }
 
+/// A plan would say the rates in the very attribute in which the user's own row says others.
+#[test]
+fn a_users_own_rate_is_not_lost_to_its_groups() {
+    let statements = "
+        INSERT INTO nas (nasname, type, secret) VALUES ('192.0.2.1', 'mikrotik', 'nas-secret');
+        INSERT INTO radcheck (id, username, attribute, op, value) VALUES (1, 'alice', 'Cleartext-Password', ':=', 'password'),
+            (2, 'bob', 'Cleartext-Password', ':=', 'password');
+        INSERT INTO radreply (id, username, attribute, op, value) VALUES (1, 'alice', 'Mikrotik-Rate-Limit', '=', '50M/50M');
+        INSERT INTO radgroupreply (id, groupname, attribute, op, value) VALUES
+            (1, 'wisp', 'WISPr-Bandwidth-Max-Down', '=', '2000000'), (2, 'wisp', 'WISPr-Bandwidth-Max-Up', '=', '1000000');
+        INSERT INTO radusergroup (username, groupname, priority) VALUES ('alice', 'wisp', 1), ('bob', 'wisp', 1);";
+    of_a_sqlite_database(&[Kind::Sqlite], statements, |lab, source| {
+        import(lab, source, &["--apply"]).ok();
+        let plans = "SELECT s.username || ' ' || COALESCE(p.name, 'none') FROM subscribers s
+            LEFT JOIN radius_bandwidth_profiles p ON p.id = s.bandwidth_profile_id ORDER BY s.username";
+        assert_eq!(lab.query(plans), ["alice none", "bob wisp"]);
+        assert_eq!(
+            lab.query("SELECT username || ' ' || groupname FROM radusergroup"),
+            ["alice wisp"]
+        );
+    });
+}
+
 #[test]
 fn a_vendor_that_nobody_knows_is_refused() {
     of_a_sqlite_database(&[Kind::Sqlite], GROUPS_OF_RATES, |lab, source| {
@@ -85,6 +108,37 @@ fn a_check_row_that_nothing_here_acts_on_is_told() {
             ]
         );
         assert_eq!(report["left_out"], json!(0));
+    });
+}
+
+#[test]
+fn names_that_cannot_be_read_are_nobodys() {
+    let statements = "
+        INSERT INTO radcheck (id, username, attribute, op, value) VALUES (1, 'alice', 'Cleartext-Password', ':=', 'password'),
+            (2, CAST(x'636166e9' AS TEXT), 'Cleartext-Password', ':=', 'password');
+        INSERT INTO radreply (id, username, attribute, op, value)
+            VALUES (1, CAST(x'636166e8' AS TEXT), 'Framed-IP-Address', '=', '192.0.2.9');
+        INSERT INTO radusergroup (username, groupname, priority) VALUES ('alice', CAST(x'766970e9' AS TEXT), 1);
+        INSERT INTO radgroupreply (id, groupname, attribute, op, value)
+            VALUES (1, CAST(x'766970e8' AS TEXT), 'Mikrotik-Rate-Limit', ':=', '1G/1G');";
+    of_a_sqlite_database(&BOTH, statements, |lab, source| {
+        let report = import(lab, source, &["--apply"]).json();
+        assert_eq!(
+            rows(&report["problems"], &["table", "id", "attribute", "why"])[..2],
+            [
+                "radcheck 2 username the cell is no UTF-8: nobody can tell whose row it is",
+                "radreply 1 username the cell is no UTF-8: nobody can tell whose row it is",
+            ]
+        );
+        assert_eq!(
+            (
+                &report["subscribers_added"],
+                &report["plans_added"],
+                &report["left_out"]
+            ),
+            (&json!(1), &json!(0), &json!(4))
+        );
+        assert_eq!(lab.query("SELECT username FROM subscribers"), ["alice"]);
     });
 }
 

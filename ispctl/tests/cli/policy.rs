@@ -9,6 +9,7 @@ crate::on_both_databases!(
     network_profiles,
     planned_changes,
     a_decision_is_told_rule_by_rule,
+    check_rows_are_told,
     who_is_found_by_its_line_is_told,
     realms_have_rules,
 );
@@ -264,9 +265,56 @@ fn a_decision_is_told_rule_by_rule(lab: &Lab) {
         "{besides}"
     );
     lab.execute("UPDATE subscribers SET static_ipv4 = NULL");
+    let closed = told(&["--circuit-id", "0xdead"]);
+    assert_eq!(closed["verdict"], "reject");
+    assert!(
+        closed["why"].as_str().unwrap().contains("Auth-Type := Reject"),
+        "{closed}"
+    );
     let text = lab.ctl(&["subscriber", "explain", "alice"]).ok();
     assert!(text.contains("closed") && !text.contains("open-secret"), "{text}");
     assert!(text.contains("circuit_id") && text.contains("reject"), "{text}");
+}
+
+/// Those that no packet is needed for refuse here, too; of the others it is told that they are to be asked.
+fn check_rows_are_told(lab: &Lab) {
+    base(lab);
+    let tenant = tenant(lab);
+    let told = |args: &[&str]| {
+        let explain = [&["subscriber", "explain", "alice", "--json"], args].concat();
+        lab.ctl(&explain).json()
+    };
+    let tell = |vendor: &str, address: &str| lab.ctl(&["nas", "add", address, "--vendor", vendor, "--generate"]).ok();
+    lab.execute(
+        "INSERT INTO radcheck (username, attribute, op, value) VALUES ('alice', 'Expiration', ':=', '1 Jan 2090'),
+            ('alice', 'Login-Time', ':=', 'Wk0800-1800'), ('alice', 'Simultaneous-Use', ':=', '2');
+         INSERT INTO radgroupcheck (groupname, attribute, op, value) VALUES ('night', 'NAS-Port-Type', '=', 'Virtual');
+         INSERT INTO radusergroup (username, groupname, priority) VALUES ('alice', 'night', 3)",
+    );
+    let now = told(&[]);
+    assert_eq!((&now["verdict"], &now["vendor"]), (&json!("accept"), &json!("generic")));
+    assert_eq!(
+        now["depends_on"],
+        json!(["radcheck Login-Time", "radgroupcheck NAS-Port-Type of night"])
+    );
+    let late = told(&["--at", "2090-01-02"]);
+    assert_eq!((&late["verdict"], &late["depends_on"]), (&json!("reject"), &json!([])));
+    assert!(late["why"].as_str().unwrap().starts_with("expired"), "{late}");
+
+    // Without a NAS, it is judged for the vendor of all there are.
+    lab.ctl(&["plan", "set", "garden", "--address-list", "walled"]).ok();
+    lab.ctl(&["tenant", "condition", "set", &tenant, "suspended", "restrict=garden"])
+        .ok();
+    lab.execute("UPDATE subscribers SET status = 'suspended'");
+    assert_eq!(told(&[])["verdict"], "reject");
+    tell("mikrotik", "192.0.2.1");
+    let walled = told(&[]);
+    assert_eq!(
+        (&walled["verdict"], &walled["vendor"]),
+        (&json!("restricted"), &json!("mikrotik"))
+    );
+    tell("cisco", "192.0.2.2");
+    assert_eq!(told(&[])["vendor"], "generic", "which one it is, nobody said");
 }
 
 fn who_is_found_by_its_line_is_told(lab: &Lab) {

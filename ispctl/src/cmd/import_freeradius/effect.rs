@@ -1,5 +1,8 @@
 //! Which check rows anything here acts on.
 
+use isp_core::policy::rows;
+use isp_core::subscriber::RawRow;
+
 /// Set by rows, and acted on by the shipped site: the server itself, the modules that authenticate, or ours.
 const HEEDED: [&str; 13] = [
     "auth-type",
@@ -19,8 +22,14 @@ const HEEDED: [&str; 13] = [
 
 /// Why a check row that stays a row has no effect; `None` where it has one.
 pub(super) fn none_of(attribute: &str, op: &str) -> Option<&'static str> {
+    let row = RawRow {
+        id: 0,
+        attribute,
+        op,
+        value: "",
+    };
+    let sets = !rows::compares(&row);
     let attribute = attribute.to_ascii_lowercase();
-    let sets = matches!(op, "=" | ":=" | "+=");
     if attribute == "huntgroup-name" && !sets {
         return Some("nothing tells the huntgroup of a packet here (preprocess): the row holds for none");
     }
@@ -45,6 +54,9 @@ mod tests {
             ("Max-Daily-Session", ":=", false),
             ("Pool-Name", ":=", false),
             ("Huntgroup-Name", "==", false),
+            ("Huntgroup-Name", "=", false),
+            ("Pool-Name", "=", true),
+            ("Current-Time", "=", true),
             ("Login-Time", ":=", true),
             ("Simultaneous-Use", ":=", true),
             ("Cleartext-Password", ":=", true),

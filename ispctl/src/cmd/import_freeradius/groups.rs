@@ -169,6 +169,10 @@ impl Group<'_> {
             (self.mapped_check, self.mapped_reply, self.simultaneous_use) = Default::default();
             self.gives.clear();
         } else {
+            // MikroTik is told other rates than WISPr's, and a row of the user's own may give those.
+            for attribute in vendors.told(&plan) {
+                self.gives.entry(attribute).or_insert(false);
+            }
             self.plan = Some(plan);
         }
     }

@@ -100,7 +100,7 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<()> {
             .push("MySQL takes Alice and alice for one user, as a tenant does whose username_case is lower".to_owned());
     }
     for cell in &content.unreadable {
-        report.unreadable(cell);
+        report.unreadable(cell, cell.is_name());
     }
     let (vendor_set, nas_there) = (context.vendors()?, store.nas_list(None).await?);
     let vendors = Vendors::new(&vendor_set, args.nas_vendor.as_deref(), &tenant, &content, &nas_there);

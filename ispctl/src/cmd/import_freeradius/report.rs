@@ -135,14 +135,19 @@ impl Report {
         }
     }
 
-    /// A cell that was taken as far as it could be read.
-    pub(super) fn unreadable(&mut self, cell: &Unreadable) {
+    /// A cell that was taken as far as it could be read, or whose row was not taken at all.
+    pub(super) fn unreadable(&mut self, cell: &Unreadable, left_out: bool) {
+        let fate = match left_out {
+            true => "nobody can tell whose row it is",
+            false => "U+FFFD stands for what cannot be read",
+        };
+        self.left_out += u64::from(left_out);
         self.tell(Problem {
             table: cell.table,
             id: cell.id,
             name: String::new(),
             attribute: cell.column.to_owned(),
-            why: format!("{}: U+FFFD stands for what cannot be read", cell.why),
+            why: format!("{}: {fate}", cell.why),
         });
     }
 

@@ -109,8 +109,8 @@ impl Importer<'_> {
                 self.batch
             );
             let mut rows = Vec::with_capacity(self.batch);
-            for cell in source.each("radacct", sql, &columns, |row| rows.push(row)).await? {
-                report.unreadable(&cell);
+            for cell in source.each("radacct", sql, &columns, |row, _| rows.push(row)).await? {
+                report.unreadable(&cell, false);
             }
             let Some(last) = rows.last().and_then(|row| row.first()?.as_deref()?.parse().ok()) else {
                 break;

@@ -79,6 +79,13 @@ pub(super) struct Unreadable {
     pub(super) why: &'static str,
 }
 
+impl Unreadable {
+    /// Two names that cannot be read may look the same, and are not.
+    pub(super) fn is_name(&self) -> bool {
+        matches!(self.column, "username" | "groupname")
+    }
+}
+
 pub(super) enum Source {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
@@ -187,7 +194,7 @@ impl Source {
             ),
         };
         let mut names = HashSet::new();
-        self.each("columns", sql, &["name"], |mut row| {
+        self.each("columns", sql, &["name"], |mut row, _| {
             names.extend(row.pop().flatten().map(|name| name.to_lowercase()));
         })
         .await?;
@@ -200,7 +207,7 @@ impl Source {
         table: &'static str,
         columns: &[&'static str],
         order: &str,
-        take: impl FnMut(Texts),
+        mut take: impl FnMut(Texts),
     ) -> Result<Vec<Unreadable>> {
         let there = self.columns(table).await?;
         if there.is_empty() {
@@ -213,7 +220,12 @@ impl Source {
         } else {
             format!("{sql} ORDER BY {}", order.join(", "))
         };
-        self.each(table, sql, columns, take).await
+        self.each(table, sql, columns, |row, unreadable| {
+            if !unreadable.iter().any(Unreadable::is_name) {
+                take(row);
+            }
+        })
+        .await
     }
 
     /// Made of names that this program holds, never of what somebody gave.
@@ -253,7 +265,7 @@ impl Source {
         table: &'static str,
         sql: String,
         columns: &[&'static str],
-        mut take: impl FnMut(Texts),
+        mut take: impl FnMut(Texts, &[Unreadable]),
     ) -> Result<Vec<Unreadable>> {
         let error = |e: sqlx::Error| failed(&format!("read {table}"), &e);
         let sql = AssertSqlSafe(sql);
@@ -262,6 +274,7 @@ impl Source {
             let mut rows = sqlx::query(sql).fetch(connection);
             while let Some(row) = rows.try_next().await.map_err(error)? {
                 let mut texts = Texts::with_capacity(columns.len());
+                let before = unreadable.len();
                 for (index, column) in columns.iter().enumerate() {
                     // As bytes: SQLite keeps what is no UTF-8, and so does PostgreSQL in a database of SQL_ASCII.
                     let cell: Option<Vec<u8>> = row.try_get_unchecked(index).map_err(error)?;
@@ -272,13 +285,13 @@ impl Source {
                     }
                     texts.push(text);
                 }
-                take(texts);
+                take(texts, unreadable.get(before..).unwrap_or_default());
             }
         });
         Ok(unreadable)
     }
 
-    /// All that becomes subscribers, rows, groups and NAS.
+    /// All that becomes subscribers, rows, groups and NAS; but for rows of which nobody can tell whose they are.
     pub(super) async fn content(&mut self) -> Result<Content> {
         if self.columns("radcheck").await?.is_empty() {
             return Err(Error::Refused(

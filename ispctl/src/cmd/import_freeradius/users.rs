@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use isp_core::password::StoredPassword;
 use isp_core::plan::Plan;
+use isp_core::policy::expiration;
 use isp_core::store::{Membership, RawRow};
 use isp_core::subscriber::{Status, Subscriber};
 use isp_core::tenant::Tenant;
@@ -435,8 +436,8 @@ fn check_row(
 ) -> Fate {
     let odd = |why: String| Fate::Odd(why);
     if is_password(&row.attribute) {
-        if !sets(&row.op) {
-            return odd("a password is given with := or =".to_owned());
+        if row.op != ":=" {
+            return odd("a password is given with :=, and compared with = and ==".to_owned());
         }
         if all.iter().filter(|other| is_password(&other.attribute)).count() > 1 {
             return odd("the user has several passwords".to_owned());
@@ -466,7 +467,8 @@ fn check_row(
     }
     let outcome = match field {
         "subscriber.expiration_date" => {
-            value::expiration(&row.value, zone).map(|at| subscriber.expiration_date = Some(at))
+            let date = value::literal(&row.value).and_then(|value| Ok(expiration::read(value, zone)?));
+            date.map(|at| subscriber.expiration_date = Some(at))
         }
         _ => value::count(&row.value).map(|number| subscriber.simultaneous_use = number),
     };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use isp_core::nas::Nas;
 use isp_core::plan::Plan;
+use isp_core::policy::reply::ReplyItem;
 use isp_core::policy::vendor::{Terms, Vendor, VendorSet};
 use isp_core::tenant::Tenant;
 
@@ -77,6 +78,13 @@ impl<'a> Vendors<'a> {
         self.set.get(kind).map_or(self.otherwise, Vendor::name)
     }
 
+    /// What NAS are told by the plan, in lower case.
+    pub(super) fn told(&self, plan: &Plan) -> BTreeSet<String> {
+        let terms = Terms::from(plan);
+        let replies = self.of_nas.values().filter_map(|(vendor, _)| vendor.reply(&terms).ok());
+        replies.flat_map(|reply| names(&reply)).collect()
+    }
+
     /// Why NAS would be told something else by the plan than by rows that give these attributes (in lower case).
     pub(super) fn why_not<'n>(&self, plan: &Plan, gives: impl Iterator<Item = &'n str>) -> Option<String> {
         let given: BTreeSet<String> = gives.filter(|name| !OF_ALL.contains(name)).map(str::to_owned).collect();
@@ -86,10 +94,7 @@ impl<'a> Vendors<'a> {
                 Ok(reply) => reply,
                 Err(why) => return Some(format!("{nas} cannot be told: {why}")),
             };
-            let told: BTreeSet<String> = reply
-                .iter()
-                .map(|item| item.attribute.name().to_ascii_lowercase())
-                .collect();
+            let told = names(&reply);
             (told != as_told(&given, &told)).then(|| {
                 let told: Vec<&str> = reply.iter().map(|item| item.attribute.name()).collect();
                 let told = if told.is_empty() {
@@ -101,6 +106,11 @@ impl<'a> Vendors<'a> {
             })
         })
     }
+}
+
+fn names(reply: &[ReplyItem<'_>]) -> BTreeSet<String> {
+    let names = reply.iter().map(|item| item.attribute.name().to_ascii_lowercase());
+    names.collect()
 }
 
 /// Whether an attribute is one of those whose names begin so; FreeRADIUS reads names in whatever case.
