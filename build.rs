@@ -115,7 +115,7 @@ mod server {
 
     fn compile_shim(include: &Path) -> Result<(), String> {
         let mut shim = cc::Build::new();
-        shim.file("shim/rlm_rust.c")
+        shim.files(["shim/rlm_rust.c", "shim/pairs.c", "shim/reply.c"])
             .std("gnu11")
             .warnings(true)
             .extra_warnings(true);

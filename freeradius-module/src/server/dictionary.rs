@@ -12,7 +12,7 @@ use isp_core::policy::reply::Attribute;
 use isp_core::policy::vendor::VendorSet;
 use isp_core::subscriber::AttributeRow;
 
-use super::request::Rows;
+use super::rows::Rows;
 use super::sys;
 use crate::attribute::Name;
 use crate::guard::{self, Hook};

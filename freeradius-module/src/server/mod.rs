@@ -7,5 +7,6 @@ mod encoded;
 mod ffi;
 mod log;
 mod request;
+mod rows;
 mod sys;
 mod table;

@@ -14,9 +14,9 @@ use isp_core::subscriber::RawRow;
 
 use super::dictionary::Attributes;
 use super::encoded::Encoded;
+use super::rows::Rows;
 use super::sys;
 use crate::attribute::{List, Name, Value};
-use crate::expansion;
 use crate::hooks::{FallThrough, Outcome, PutError, Request, Taken};
 
 /// Bytes of an answer that attributes may take: what RFC 2865 section 3 allows, without the header and the
@@ -84,59 +84,6 @@ pub(super) fn last_error() -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// Pairs built from raw rows, not yet in any list.
-pub(super) struct Rows<'r> {
-    first: *mut sys::VALUE_PAIR,
-    /// The talloc chunk they belong to, or NULL.
-    owner: *mut c_void,
-    request: PhantomData<&'r ()>,
-}
-
-impl<'r> Rows<'r> {
-    /// Pairs that belong to no request.
-    pub(super) const fn of_nobody() -> Self {
-        Self {
-            first: ptr::null_mut(),
-            owner: ptr::null_mut(),
-            request: PhantomData,
-        }
-    }
-
-    /// Pairs for a list of a request.
-    fn for_list(request: &RequestRef<'r>, list: List) -> Self {
-        Self {
-            // SAFETY: request-lists: a live request; the chunk that the list's pairs belong to.
-            owner: unsafe { sys::radius_list_ctx(request.request.as_ptr(), list.raw()) },
-            ..Self::of_nobody()
-        }
-    }
-
-    /// Build one more.
-    pub(super) fn append(&mut self, attribute: &str, op: &str, value: &str) -> Result<(), String> {
-        expansion::check(value)?;
-        let [attribute, op, value] = [attribute, op, value].map(CString::new);
-        let (Ok(attribute), Ok(op), Ok(value)) = (attribute, op, value) else {
-            return Err("it holds a NUL".to_owned());
-        };
-        let (owner, first) = (self.owner, &raw mut self.first);
-        // SAFETY: rows: the list is ours alone; the texts are NUL-terminated and copied.
-        let built =
-            unsafe { sys::rlm_rust_pairs_append_row(owner, first, attribute.as_ptr(), op.as_ptr(), value.as_ptr()) };
-        if built { Ok(()) } else { Err(UNFIT.to_owned()) }
-    }
-}
-
-impl Drop for Rows<'_> {
-    fn drop(&mut self) {
-        // SAFETY: rows: the list is ours alone; an empty one is NULL, which is legal.
-        unsafe { sys::fr_pair_list_free(&raw mut self.first) };
-    }
-}
-
-/// Why a row is refused. The server's own words would quote the value.
-const UNFIT: &str = "the server knows no such attribute, or the operator or the value does not fit it (the value is not \
-                     shown: it may be a secret)";
-
 /// A request, for as long as the hook it was handed to runs, on that hook's thread.
 pub(super) struct RequestRef<'r> {
     request: NonNull<sys::REQUEST>,
@@ -163,6 +110,12 @@ impl<'r> RequestRef<'r> {
             instance_name,
             thread: PhantomData,
         }
+    }
+
+    /// The talloc chunk that the pairs of a list belong to, or NULL.
+    pub(super) fn owner_of(&self, list: List) -> *mut c_void {
+        // SAFETY: request-lists: a live request; the chunk that the list's pairs belong to.
+        unsafe { sys::radius_list_ctx(self.request.as_ptr(), list.raw()) }
     }
 
     /// The request this one is tunnelled in, if it is.
