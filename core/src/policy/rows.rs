@@ -53,8 +53,8 @@ const NEVER_COMPARED: [&str; 6] = [
 /// Whether the server compares a check row with the packet. It does so even with `=`, which it takes for `==`.
 #[must_use]
 pub fn compares(row: &RawRow<'_>) -> bool {
-    let never = |name: &&str| row.attribute.eq_ignore_ascii_case(name);
-    !matches!(row.op, ":=" | "+=") && !NEVER_COMPARED.iter().any(|name| never(name))
+    let is = |name: &&str| row.attribute.eq_ignore_ascii_case(name);
+    !matches!(row.op, ":=" | "+=") && !NEVER_COMPARED.iter().any(is)
 }
 
 /// What check rows refuse without being compared with a packet.
