@@ -332,7 +332,7 @@ async fn what_a_worker_had_in_hand_is_sent_again_the_same(lab: &Lab) {
     let claim = OrderClaim {
         owner: "dead",
         lease: Duration::from_secs(1),
-        in_hand: &[],
+        lost_but: Some(&[]),
         busy: &[],
         limit: 10,
         only: None,

@@ -76,7 +76,7 @@ fn all(owner: &str) -> OrderClaim<'_> {
     OrderClaim {
         owner,
         lease: LEASE,
-        in_hand: &[],
+        lost_but: Some(&[]),
         busy: &[],
         limit: 100,
         only: None,
@@ -213,7 +213,7 @@ async fn a_lease_that_ran_out_is_taken_over(db: &Database) {
     };
     db.raw(&format!("UPDATE coa_orders SET lease_until = {past}")).await;
     let in_hand = OrderClaim {
-        in_hand: &[first.id],
+        lost_but: Some(&[first.id]),
         ..all("alive")
     };
     assert!(

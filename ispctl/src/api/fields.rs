@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use isp_core::subscriber::Status;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
@@ -97,6 +98,8 @@ fn shape<R: Record>(field: &Field<R>) -> Value {
     let optional = |kind: &str| if takes("") { json!([kind, "null"]) } else { json!(kind) };
     let mut shape = match field.value {
         "YES|NO" => json!({"type": "boolean"}),
+        "JSON" => json!({"type": ["object", "null"]}),
+        "MAC" => json!({"type": optional("string"), "pattern": "^([0-9A-Fa-f]{2}[:.-]?){5}[0-9A-Fa-f]{2}$"}),
         word => match bounds(&takes) {
             Some((least, most)) => json!({"type": optional("integer"), "minimum": least, "maximum": most}),
             None => {
@@ -147,7 +150,7 @@ fn longest(takes: &impl Fn(&str) -> bool) -> usize {
 fn text(word: &str, takes: &impl Fn(&str) -> bool) -> (&'static str, Value) {
     let pattern = |pattern: &str| ("pattern", json!(pattern));
     match word {
-        "ADDRESS" | "PREFIX" => {
+        "ADDRESS" | "PREFIX" if !takes("x") => {
             let format = match [takes("192.0.2.1"), takes("2001:db8::1"), takes("192.0.2.0/24")] {
                 [true, true, true] => "ip-or-network",
                 [true, true, false] => "ip",
@@ -158,6 +161,10 @@ fn text(word: &str, takes: &impl Fn(&str) -> bool) -> (&'static str, Value) {
             ("format", json!(format))
         }
         "POLICY" => ("enum", json!(["enforce", "log", "ignore", null])),
+        "STATUS" => {
+            let states = Status::ALL.iter().map(|status| json!(status.as_str()));
+            ("enum", states.collect())
+        }
         "TYPE" | "VENDOR" => pattern("^[a-z][a-z0-9_-]{0,29}$"),
         // The only word there is.
         "WORD" => ("enum", json!(["udp", "radclient", "http", "radsec", "none"])),

@@ -103,6 +103,8 @@ pub struct Worker {
     /// Orders whose outcome is not on disk, each as often as it was taken in hand: word of the first time may come when it is
     /// in hand again.
     in_hand: HashMap<i64, u32>,
+    /// When it was last looked for orders whose lease ran out.
+    looked_for_lost: Option<Instant>,
     only: Option<Vec<i64>>,
 }
 
@@ -144,6 +146,7 @@ impl Worker {
             tasks: JoinSet::new(),
             of: HashMap::new(),
             in_hand: HashMap::new(),
+            looked_for_lost: None,
             only: None,
         }
     }
@@ -157,7 +160,9 @@ impl Worker {
 
     /// Work until `stopped` changes; `due` wakes it before its time.
     pub async fn run(mut self, due: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
-        let (outcomes, to_write) = mpsc::channel(recorder::MOST);
+        // Of what waits in it there is no more than is in hand. Whoever claims never waits for a database that is slow to write:
+        // leases are to be renewed.
+        let (outcomes, to_write) = mpsc::unbounded_channel();
         let (now_written, mut written) = mpsc::unbounded_channel();
         let recorder = Recorder {
             store: self.store.clone(),
@@ -201,9 +206,9 @@ impl Worker {
                 () = due.notified() => look.next = Instant::now(),
                 () = tokio::time::sleep_until(look.next) => {}
                 Some(finished) = self.tasks.join_next_with_id() => {
-                    let mut room = self.take(finished, &outcomes).await;
+                    let mut room = self.take(finished, &outcomes);
                     while let Some(finished) = self.tasks.try_join_next_with_id() {
-                        room |= self.take(finished, &outcomes).await;
+                        room |= self.take(finished, &outcomes);
                     }
                     if room {
                         look.sooner(look.last + APART);
@@ -254,21 +259,26 @@ impl Worker {
     }
 
     /// Take orders in hand; gives whether there may be more.
-    async fn claim(&mut self, outcomes: &mpsc::Sender<OrderOutcome>) -> Result<bool, StoreError> {
+    async fn claim(&mut self, outcomes: &mpsc::UnboundedSender<OrderOutcome>) -> Result<bool, StoreError> {
         let room = self.room();
         if room == 0 {
             return Ok(false);
         }
-        let in_hand: Vec<i64> = self.in_hand.keys().copied().collect();
+        // Those whose owner is gone are looked for now and then: a lease is longer than that.
+        let others = self.looked_for_lost.is_none_or(|at| at.elapsed() >= self.config.poll);
+        let in_hand: Option<Vec<i64>> = others.then(|| self.in_hand.keys().copied().collect());
         let claim = OrderClaim {
             owner: &self.config.owner,
             lease: self.config.lease,
-            in_hand: &in_hand,
+            lost_but: in_hand.as_deref(),
             busy: &self.paces.busy(Instant::now()),
             limit: room,
             only: self.only.as_deref(),
         };
         let orders = self.store.claim_orders(&claim).await?;
+        if others {
+            self.looked_for_lost = Some(Instant::now());
+        }
         let more = orders.len() >= room as usize;
         let snapshot = self.snapshot.load_full();
         let catalog = snapshot.catalog();
@@ -278,24 +288,30 @@ impl Worker {
         let now = Instant::now();
         for order in orders {
             if !order.open {
-                self.end(OrderOutcome::ended(order.id), outcomes).await;
+                Self::end(OrderOutcome::ended(order.id), outcomes);
                 continue;
             }
             match self.target(&catalog, &order) {
                 Ok(target) => self.begin(order, target, now, outcomes),
-                Err(why) => self.end(failed(order.id, why), outcomes).await,
+                Err(why) => Self::end(failed(order.id, why), outcomes),
             }
         }
         Ok(more)
     }
 
     /// To be written.
-    async fn end(&self, outcome: OrderOutcome, outcomes: &mpsc::Sender<OrderOutcome>) {
+    fn end(outcome: OrderOutcome, outcomes: &mpsc::UnboundedSender<OrderOutcome>) {
         // It is closed only when whoever writes has failed: the lease runs out then.
-        let _ = outcomes.send(outcome).await;
+        let _ = outcomes.send(outcome);
     }
 
-    fn begin(&mut self, order: ClaimedOrder, target: Destination, now: Instant, outcomes: &mpsc::Sender<OrderOutcome>) {
+    fn begin(
+        &mut self,
+        order: ClaimedOrder,
+        target: Destination,
+        now: Instant,
+        outcomes: &mpsc::UnboundedSender<OrderOutcome>,
+    ) {
         let (nas, id) = (order.session.nas_ip_address, order.id);
         let at = self.paces.begin(nas, target.rate, now);
         let (config, outcomes) = (Arc::clone(&self.config), outcomes.clone());
@@ -310,7 +326,7 @@ impl Worker {
                 (None, OrderState::Pending) => Manner::Silent,
                 (None, _) => Manner::Unknown,
             };
-            let _ = outcomes.send(outcome).await;
+            let _ = outcomes.send(outcome);
             manner
         });
         self.of.insert(task.id(), (nas, id));
@@ -386,10 +402,10 @@ impl Worker {
     }
 
     /// A task is over; gives whether its NAS may be given more, and might not before.
-    async fn take(
+    fn take(
         &mut self,
         finished: Result<(tokio::task::Id, Manner), tokio::task::JoinError>,
-        outcomes: &mpsc::Sender<OrderOutcome>,
+        outcomes: &mpsc::UnboundedSender<OrderOutcome>,
     ) -> bool {
         let task = match &finished {
             Ok((task, _)) => *task,
@@ -402,7 +418,7 @@ impl Worker {
             Ok((_, manner)) => manner,
             Err(error) => {
                 let why = format!("a fault of this program: {error}");
-                self.end(failed(id, why), outcomes).await;
+                Self::end(failed(id, why), outcomes);
                 Manner::Unknown
             }
         };
@@ -410,10 +426,10 @@ impl Worker {
     }
 
     /// Wait for the answers that are on their way.
-    async fn finish(&mut self, outcomes: mpsc::Sender<OrderOutcome>) {
+    async fn finish(&mut self, outcomes: mpsc::UnboundedSender<OrderOutcome>) {
         let answers = async {
             while let Some(finished) = self.tasks.join_next_with_id().await {
-                self.take(finished, &outcomes).await;
+                self.take(finished, &outcomes);
             }
         };
         // What has no answer by then is sent again by whoever takes it over.

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use crate::store::{OrderOutcome, Store};
 
 /// Outcomes written by one transaction, at most.
-pub(super) const MOST: usize = 2_048;
+const MOST: usize = 2_048;
 /// How long the first outcome of a transaction waits for others. What a commit costs is nearly the same for one and for
 /// hundreds; nobody waits for a result as closely as this.
 const LINGER: Duration = Duration::from_millis(5);
@@ -18,7 +18,7 @@ const LINGER: Duration = Duration::from_millis(5);
 pub(super) struct Recorder {
     pub(super) store: Store,
     pub(super) owner: String,
-    pub(super) outcomes: mpsc::Receiver<OrderOutcome>,
+    pub(super) outcomes: mpsc::UnboundedReceiver<OrderOutcome>,
     pub(super) written: mpsc::UnboundedSender<Vec<i64>>,
     /// Wait before a database that is away is tried again.
     pub(super) pause: Duration,

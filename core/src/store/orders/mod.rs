@@ -133,14 +133,14 @@ impl Store {
         let attempt = || "take orders in hand".to_owned();
         let &OrderClaim { owner, limit, only, .. } = claim;
         let busy = json(claim.busy).attempt(attempt)?;
-        let in_hand = json(claim.in_hand).attempt(attempt)?;
+        let lost_but = claim.lost_but.map(json).transpose().attempt(attempt)?;
         let listed = only.map(json).transpose().attempt(attempt)?;
         let lease = claim.lease.as_secs().max(1);
         for _ in 0..TRIES {
             let mut tx = self.begin().await.attempt(attempt)?;
             let mut taken = Vec::new();
-            if only.is_none() {
-                taken = ids(&mut tx, sql::RECLAIM, params![owner, lease, limit, &in_hand])
+            if let (None, Some(but)) = (only, &lost_but) {
+                taken = ids(&mut tx, sql::RECLAIM, params![owner, lease, limit, but])
                     .await
                     .attempt(attempt)?;
             }

@@ -89,8 +89,8 @@ pub struct OrderClaim<'a> {
     pub owner: &'a str,
     /// How long nobody else takes them.
     pub lease: Duration,
-    /// What the owner has in hand, whatever its lease.
-    pub in_hand: &'a [i64],
+    /// Take over what was in hand for longer than its lease, too; but not these, which the owner has in hand itself.
+    pub lost_but: Option<&'a [i64]>,
     /// None for these NAS.
     pub busy: &'a [IpAddr],
     pub limit: u32,

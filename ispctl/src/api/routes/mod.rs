@@ -3,6 +3,7 @@
 #![allow(unused_qualifications, reason = "utoipa writes them")]
 
 mod authorize;
+mod contracts;
 mod health;
 mod nas;
 mod netbox;
@@ -25,6 +26,7 @@ type Routes = OpenApiRouter<Arc<App>>;
 pub(super) fn all() -> Routes {
     let routes = [
         subscribers::routes(),
+        contracts::routes(),
         sessions::routes(),
         nas::routes(),
         plans::routes(),

@@ -408,7 +408,7 @@ async fn reread(app: &App, caller: &Caller, id: &str) -> Result<Shown> {
     shown(app, subscriber.ok_or_else(|| Problem::not_found("subscriber", id))?).await
 }
 
-fn rename(caller: &Caller, subscriber: &mut Subscriber, username: &str) -> Result<()> {
+pub(super) fn rename(caller: &Caller, subscriber: &mut Subscriber, username: &str) -> Result<()> {
     let name = crate::cmd::subscriber::normalized(caller.tenant(), username);
     subscriber.username = name.map_err(|why| Problem::field("username", why.to_string()))?;
     Ok(())

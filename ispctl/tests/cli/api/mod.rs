@@ -151,6 +151,10 @@ impl<'a> Caller<'a> {
         self.api.send("PATCH", path, Some(&self.token), &[], Some(body))
     }
 
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
+        self.api.send("PUT", path, Some(&self.token), &[], Some(body))
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Answer {
         self.api.send("DELETE", path, Some(&self.token), &[], None)
     }

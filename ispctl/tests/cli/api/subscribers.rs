@@ -5,6 +5,7 @@ use crate::lab::Lab;
 
 crate::on_both_databases!(
     a_subscriber_lives_by_the_api,
+    a_contract_comes_before_its_login,
     what_is_wrong_is_told_field_by_field,
     a_change_of_what_somebody_else_changed_is_refused,
     a_request_sent_twice_is_done_once,
@@ -86,6 +87,48 @@ fn a_subscriber_lives_by_the_api(lab: &Lab) {
         audit[0]["request_id"].is_string() && !audit.to_string().contains(PASSWORD),
         "{audit}"
     );
+}
+
+fn a_contract_comes_before_its_login(lab: &Lab) {
+    lab.set_up();
+    let api = Api::start(lab);
+    let bss = Caller::admin(lab, &api, "example");
+    let new = json!({
+        "id": "c-1", "username": "Ada@Example.net", "full_name": "Ada Lovelace", "email": "ada@example.net",
+        "service_coordinates": {"lat": 51.5, "lon": -0.1}, "vlan_id": 7, "cpe_mac_address": "02-00-5e-00-53-01",
+        "expiration_date": 4_000_000_000_u64,
+    });
+    let made = bss.post("/subscribers", &new).is(201);
+    assert_eq!(
+        (&made["id"], &made["status"], &made["created_by"]),
+        (&json!("c-1"), &json!("pending"), &json!("token bss"))
+    );
+    assert!(made.get("password").is_none(), "{made}");
+    assert_eq!(bss.get("/subscribers/c-1").is(200), made);
+    let login = json!({"subscriber_id": "c-1", "username": "ada@example.net", "password": PASSWORD});
+    bss.post("/radius/subscribers", &login).is(201);
+    let answer = bss.put(
+        "/subscribers/c-1",
+        &json!({"status": "suspended", "email": null, "vlan_id": 8}),
+    );
+    let changed = answer.is(200);
+    assert_eq!(
+        (
+            &changed["status"],
+            &changed["email"],
+            &changed["vlan_id"],
+            &changed["full_name"]
+        ),
+        (&json!("suspended"), &Value::Null, &json!(8), &json!("Ada Lovelace"))
+    );
+    let listed = bss.get("/subscribers?status=suspended").is(200);
+    assert_eq!(listed["items"], json!([changed]));
+    let wrong = bss
+        .put("/subscribers/c-1", &json!({"status": "angry", "vlan_id": 5000}))
+        .is(422);
+    assert_eq!(wrong["errors"].as_array().unwrap().len(), 2, "{wrong}");
+    assert_eq!(bss.delete("/subscribers/c-1").status, 204);
+    bss.get("/subscribers/c-1").is(404);
 }
 
 fn what_is_wrong_is_told_field_by_field(lab: &Lab) {
