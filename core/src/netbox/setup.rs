@@ -73,12 +73,16 @@ fn named(rules: &Rules) -> Vec<Named<'_>> {
     };
     let mut named = vec![role(rules.role.as_str()), role(rules.prefix_role.as_str())];
     named.dedup_by_key(|named| named.slug);
-    named.extend(rules.tags.iter().map(|slug| Named {
+    named.extend(rules.tags.iter().map(|slug| tag(slug)));
+    named
+}
+
+const fn tag(slug: &str) -> Named<'_> {
+    Named {
         path: "extras/tags/",
         noun: "tag",
         slug,
-    }));
-    named
+    }
 }
 
 /// Names of the custom fields, and whether each is to be unique.
@@ -215,14 +219,15 @@ impl Allocator {
         Ok(missing)
     }
 
-    /// Make the roles, tags and custom fields that are missing. Never a tenant, never a prefix; nothing that is there is
-    /// changed.
+    /// Make the roles, tags and custom fields that are missing, and a tag for each of these connection types. Never a tenant,
+    /// never a prefix; nothing that is there is changed.
     ///
     /// # Errors
     /// NetBox does not answer or does not allow it; what was made until then stays.
-    pub async fn bootstrap(&self) -> Result<Vec<Made>> {
+    pub async fn bootstrap(&self, connection_types: &[String]) -> Result<Vec<Made>> {
         let mut made = Vec::new();
-        for one in named(&self.rules) {
+        let tags = connection_types.iter().map(|slug| tag(slug));
+        for one in named(&self.rules).into_iter().chain(tags) {
             if self.by_slug(one).await?.is_some() {
                 continue;
             }

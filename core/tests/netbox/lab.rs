@@ -126,7 +126,7 @@ impl Lab {
             site: site["id"].as_u64().unwrap(),
             name,
         };
-        lab.allocator().bootstrap().await.unwrap();
+        lab.allocator().bootstrap(&[]).await.unwrap();
         lab
     }
 

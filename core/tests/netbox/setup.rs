@@ -17,7 +17,7 @@ async fn a_complete_installation_has_no_finding() {
     lab.pool(Kind::Ipv4, &format!("10.{a}.{b}.0/28")).await;
     assert_eq!(lab.allocator().check().await.unwrap(), []);
     // Once more makes nothing.
-    assert_eq!(lab.allocator().bootstrap().await.unwrap(), []);
+    assert_eq!(lab.allocator().bootstrap(&[]).await.unwrap(), []);
     assert_eq!(lab.addresses().await, []);
 }
 
@@ -58,7 +58,7 @@ async fn everything_that_is_missing_is_named() {
     assert!(error.contains("tenant_id: Select a valid choice"), "{error}");
 
     let made: Vec<String> = allocator
-        .bootstrap()
+        .bootstrap(&[])
         .await
         .unwrap()
         .into_iter()

@@ -65,6 +65,9 @@ pub(crate) struct SetArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BootstrapArgs {
+    /// Make a tag of this connection type (ftth, say), which "sync --connection-type" puts on what is taken; can be repeated
+    #[arg(long, value_name = "SLUG")]
+    connection_type: Vec<String>,
     /// Make a tenant of this name in NetBox, and set its id here
     #[arg(long, value_name = "NAME", requires = "yes")]
     make_tenant: Option<String>,
@@ -253,7 +256,7 @@ async fn bootstrap(context: &Context, store: &Store, tenant: &Tenant, args: &Boo
             .done(&format!("made the tenant {name:?} in NetBox, id {id}"));
     }
     let (allocator, _) = netbox::allocator(context, store, tenant).await?;
-    let made = allocator.bootstrap().await?;
+    let made = allocator.bootstrap(&args.connection_type).await?;
     for net in &args.make_prefix {
         let kind = match (net, args.delegated) {
             (IpNet::V6(_), true) => Kind::Ipv6Prefix,

@@ -12,10 +12,10 @@ use e2e::seed::{PASSWORD, TENANT};
 use crate::simulated::Nas;
 use crate::{live, server_on};
 
-const TOKEN: &str = "nbt_TestKey00001.TestSecretTestSecretTestSecretTestSecret";
+pub(crate) const TOKEN: &str = "nbt_TestKey00001.TestSecretTestSecretTestSecretTestSecret";
 
 /// What `ispctl netbox` prints with these arguments.
-fn netbox(database: &Database, url: &str, args: &[&str]) -> String {
+pub(crate) fn netbox(database: &Database, url: &str, args: &[&str]) -> String {
     let output = Command::new(artifact::ispctl())
         .arg("netbox")
         .args(args)
