@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use ipnet::IpNet;
 use isp_core::subscriber::Status;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
@@ -77,6 +78,11 @@ fn apply<R: Resource>(given: &Map<String, Value>, record: &mut R) -> Result<()> 
             Value::Null => Cow::Borrowed(""),
             Value::Bool(true) => Cow::Borrowed("yes"),
             Value::Bool(false) => Cow::Borrowed("no"),
+            // Other programs write a prefix as an address in it: the API's routes take that everywhere.
+            Value::String(text) if field.value == "PREFIX" => match text.parse::<IpNet>() {
+                Ok(net) => Cow::Owned(net.trunc().to_string()),
+                Err(_) => Cow::Borrowed(text),
+            },
             Value::String(text) => Cow::Borrowed(text),
             other => Cow::Owned(other.to_string()),
         };

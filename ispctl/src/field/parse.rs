@@ -18,10 +18,15 @@ pub(crate) fn required(text: &str, max: usize) -> Result<String, String> {
     if text.len() > max {
         return Err(format!("is {} bytes long, at most {max} fit", text.len()));
     }
-    if let Some(c) = text.chars().find(|c| c.is_control()) {
-        return Err(format!("holds the control character U+{:04X}", u32::from(c)));
-    }
+    no_controls(text)?;
     Ok(text.to_owned())
+}
+
+fn no_controls(text: &str) -> Result<(), String> {
+    match text.chars().find(|c| c.is_control()) {
+        Some(c) => Err(format!("holds the control character U+{:04X}", u32::from(c))),
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn optional(text: &str, max: usize) -> Result<Option<String>, String> {
@@ -30,6 +35,23 @@ pub(crate) fn optional(text: &str, max: usize) -> Result<Option<String>, String>
     } else {
         required(text, max).map(Some)
     }
+}
+
+/// Like [`optional`], for what is no part of an attribute: characters count, in whatever script.
+pub(crate) fn words(text: &str, max: usize) -> Result<Option<String>, String> {
+    prose_without(text, text, max)
+}
+
+fn prose_without(text: &str, checked: &str, max: usize) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let length = checked.chars().count();
+    if length > max {
+        return Err(format!("is {length} characters long, at most {max} fit"));
+    }
+    no_controls(checked)?;
+    Ok(Some(text.to_owned()))
 }
 
 /// An address of the web, with its scheme.
@@ -43,13 +65,9 @@ pub(crate) fn web_address(text: &str, max: usize) -> Result<Option<String>, Stri
     }
 }
 
-/// Like [`optional`], but line breaks and tabs may be in it.
+/// Like [`words`], but line breaks and tabs may be in it.
 pub(crate) fn prose(text: &str, max: usize) -> Result<Option<String>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    required(&text.replace(['\n', '\r', '\t'], " "), max)?;
-    Ok(Some(text.to_owned()))
+    prose_without(text, &text.replace(['\n', '\r', '\t'], " "), max)
 }
 
 /// Anything with a `FromStr`; blanks around it do not count.

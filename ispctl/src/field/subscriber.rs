@@ -20,13 +20,13 @@ impl Record for Subscriber {
         )
         .alias("number"),
         Field::new("full_name", "NAME", "Name of the person or business", |s, text| {
-            parse::optional(text, 255).map(|v| s.full_name = v)
+            parse::words(text, 255).map(|v| s.full_name = v)
         }),
         Field::new("email", "ADDRESS", "Mail address", |s, text| {
-            parse::optional(text, 255).map(|v| s.email = v)
+            parse::words(text, 255).map(|v| s.email = v)
         }),
         Field::new("phone_number", "NUMBER", "Telephone number", |s, text| {
-            parse::optional(text, 32).map(|v| s.phone_number = v)
+            parse::words(text, 32).map(|v| s.phone_number = v)
         }),
         Field::new(
             "status",
@@ -113,19 +113,19 @@ impl Record for Subscriber {
             |s, text| parse::number(text, 1..=31).map(|v| s.billing_day = v),
         ),
         Field::new("customer_id", "ID", "Customer who pays", |s, text| {
-            parse::optional(text, 255).map(|v| s.customer_id = v)
+            parse::words(text, 255).map(|v| s.customer_id = v)
         }),
         Field::new("user_id", "ID", "Login of the self-service portal", |s, text| {
-            parse::optional(text, 255).map(|v| s.user_id = v)
+            parse::words(text, 255).map(|v| s.user_id = v)
         }),
         Field::new(
             "nas_identifier",
             "NAME",
             "NAS-Identifier it is expected on",
-            |s, text| parse::optional(text, 128).map(|v| s.nas_identifier = v),
+            |s, text| parse::words(text, 128).map(|v| s.nas_identifier = v),
         ),
         Field::new("onu_serial", "SERIAL", "Serial number of the ONU", |s, text| {
-            parse::optional(text, 50).map(|v| s.onu_serial = v)
+            parse::words(text, 50).map(|v| s.onu_serial = v)
         }),
         Field::new(
             "cpe_mac_address",
@@ -149,16 +149,16 @@ impl Record for Subscriber {
             |s, text| parse::json(text).map(|v| s.service_coordinates = v),
         ),
         Field::new("site_id", "ID", "Site (point of presence)", |s, text| {
-            parse::optional(text, 100).map(|v| s.site_id = v)
+            parse::words(text, 100).map(|v| s.site_id = v)
         }),
         Field::new("netbox_ip_id", "ID", "NetBox's id of the address", |s, text| {
             parse::number(text, 1..=i64::MAX).map(|v| s.netbox_ip_id = v)
         }),
         Field::new("voltha_onu_id", "ID", "VOLTHA's id of the ONU", |s, text| {
-            parse::optional(text, 100).map(|v| s.voltha_onu_id = v)
+            parse::words(text, 100).map(|v| s.voltha_onu_id = v)
         }),
         Field::new("genieacs_device_id", "ID", "GenieACS's id of the device", |s, text| {
-            parse::optional(text, 100).map(|v| s.genieacs_device_id = v)
+            parse::words(text, 100).map(|v| s.genieacs_device_id = v)
         }),
         Field::new("metadata", "JSON", "Anything else, as JSON", |s, text| {
             parse::json(text).map(|v| s.metadata = v)
@@ -200,7 +200,7 @@ fn counter(text: &str) -> Result<u64, String> {
 
 /// Text that is empty rather than absent.
 fn plain(text: &str, max: usize) -> Result<String, String> {
-    Ok(parse::optional(text, max)?.unwrap_or_default())
+    Ok(parse::words(text, max)?.unwrap_or_default())
 }
 
 fn prefix(text: &str) -> Result<Option<Ipv6Net>, String> {
