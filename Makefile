@@ -40,6 +40,10 @@ chaos: ## Kill the server a hundred times under accounting load, on both databas
 scale: ## Import 100,000 users from each kind of database into each
 	scripts/test scale
 
+.PHONY: openapi
+openapi: ## Ask the HTTP API all that its document allows, and what it does not
+	scripts/test openapi
+
 .PHONY: chaos-netbox
 chaos-netbox: ## Fifty workers take 2,000 addresses while NetBox is killed and its answers are lost
 	scripts/test chaos-netbox

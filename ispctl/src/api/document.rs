@@ -9,6 +9,7 @@ use utoipa::openapi::OpenApi;
 
 use super::PREFIX;
 use super::access::SCHEME;
+use super::fields::{OCTETS, of_octets};
 use super::problem::{Fault, MEDIA_TYPE, Problem};
 
 /// The document as it is served.
@@ -42,6 +43,13 @@ pub(super) fn complete(document: OpenApi) -> Result<Value, String> {
         .map(|name| json!({"required": [name], "properties": {name: {"type": "string"}}}))
         .into_iter()
         .collect();
+    for schema in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
+        let properties = schema.1.get_mut("properties").and_then(Value::as_object_mut);
+        properties
+            .into_iter()
+            .flatten()
+            .for_each(|(_, property)| without_nul(property));
+    }
     let paths = document["paths"].as_object_mut().ok_or("it has no paths")?;
     for item in paths.values_mut().filter_map(Value::as_object_mut) {
         for operation in item.values_mut().filter(|operation| operation.is_object()) {
@@ -93,6 +101,7 @@ fn tell_parameters(operation: &mut Value) {
     parameters.retain(|parameter| parameter["in"] != "header");
     let conditional = parameters.len() < all;
     for parameter in parameters {
+        without_nul(&mut parameter["schema"]);
         if let Some(Value::Array(kinds)) = parameter["schema"].get_mut("type") {
             kinds.retain(|kind| kind != "null");
         }
@@ -104,11 +113,32 @@ fn tell_parameters(operation: &mut Value) {
     }
 }
 
+/// PostgreSQL keeps every character of a text but this one.
+fn without_nul(schema: &mut Value) {
+    let said = ["pattern", "format", "enum", "anyOf"]
+        .iter()
+        .any(|word| schema.get(word).is_some());
+    let kind = &schema["type"];
+    let is_text = kind == "string"
+        || kind
+            .as_array()
+            .is_some_and(|kinds| kinds.iter().any(|kind| kind == "string"));
+    if is_text && !said {
+        schema["pattern"] = json!(r"^[^\x00]*$");
+    }
+}
+
 /// Formats of our own, in words that everybody knows.
 fn spell_formats(value: &mut Value) {
     match value {
         Value::Object(map) => {
             match map.get("format").and_then(Value::as_str) {
+                Some(format) if format.starts_with(OCTETS) => {
+                    let most = format.strip_prefix(OCTETS).and_then(|most| most.parse().ok());
+                    let shapes = of_octets(most.unwrap_or_default());
+                    map.remove("format");
+                    map.insert("anyOf".to_owned(), shapes);
+                }
                 Some("ip-or-network") => {
                     let network = r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}0/24$";
                     let shapes = json!([{"format": "ipv4"}, {"format": "ipv6"}, {"pattern": network}]);

@@ -110,7 +110,11 @@ fn shape<R: Record>(field: &Field<R>) -> Value {
             Some((least, most)) => json!({"type": optional("integer"), "minimum": least, "maximum": most}),
             None => {
                 let (name, value) = text(word, &takes);
-                let mut shape = json!({"type": optional("string"), "minLength": 1, "maxLength": longest(&takes)});
+                let most = longest(&takes);
+                let mut shape = json!({"type": optional("string"), "minLength": 1, "maxLength": most});
+                if value == json!(ANY_TEXT) && !takes(&"\u{fc}".repeat(most / 2 + 1)) {
+                    shape["format"] = json!(format!("{OCTETS}{most}"));
+                }
                 shape[name] = value;
                 shape
             }
@@ -179,8 +183,23 @@ fn text(word: &str, takes: &impl Fn(&str) -> bool) -> (&'static str, Value) {
             pattern("^(Any|(Mo|Tu|We|Th|Fr|Sa|Su|Wk)(([01][0-9]|2[0-3])[0-5][0-9]-([01][0-9]|2[0-3])[0-5][0-9])?)$")
         }
         "LIST" => pattern("^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(,([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2})*$"),
-        _ => pattern(r"^[^\x00-\x1f\x7f-\x9f]+$"),
+        _ => pattern(ANY_TEXT),
     }
+}
+
+/// Whatever the script, without control characters.
+const ANY_TEXT: &str = r"^[^\x00-\x1f\x7f-\x9f]+$";
+
+/// A format of our own: so many octets at most.
+pub(super) const OCTETS: &str = "octets-";
+
+/// What is a part of an attribute is as long as its octets in UTF-8, which a document can only say by the script.
+pub(super) fn of_octets(most: usize) -> Value {
+    json!([
+        {"pattern": r"^[\x20-\x7e]+$"},
+        {"pattern": r"^[\x20-\x7e\u00a0-\u07ff]+$", "maxLength": most / 2},
+        {"maxLength": most / 4},
+    ])
 }
 
 fn object<R: Resource>(new: bool) -> Value {

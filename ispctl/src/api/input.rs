@@ -129,6 +129,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        refuse_nul(parts.uri.query().unwrap_or_default())?;
         axum::extract::Query::try_from_uri(&parts.uri)
             .map(|axum::extract::Query(query)| Self(query))
             .map_err(|why| Problem::bad_request(why.body_text()))
@@ -142,10 +143,21 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        refuse_nul(parts.uri.path())?;
         let path = axum::extract::Path::from_request_parts(parts, state).await;
         path.map(|axum::extract::Path(path)| Self(path))
             .map_err(|why| Problem::new(why.status(), why.body_text()))
     }
+}
+
+/// No text that is kept holds one, and PostgreSQL takes none to look for.
+fn refuse_nul(encoded: &str) -> Result<()> {
+    if encoded.contains("%00") {
+        return Err(Problem::bad_request(
+            "the address of the request holds a NUL (%00)".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// What a change says of a field: nothing, that it is cleared (null), or its new value.

@@ -1,6 +1,7 @@
 //! `ispctl serve` as an HTTP API.
 
 mod administration;
+mod openapi;
 mod permissions;
 mod sessions;
 mod subscribers;
