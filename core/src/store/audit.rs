@@ -27,12 +27,12 @@ statements! {
     LIST {
         sqlite: "SELECT id, unixepoch(at), tenant_id, actor, action, kind, subject, before, after, request_id FROM audit_log
             WHERE tenant_id = $1 AND ($2 IS NULL OR kind = $2) AND ($3 IS NULL OR subject = $3)
-                AND ($4 IS NULL OR actor = $4) AND ($5 IS NULL OR id < $5)
+                AND ($4 IS NULL OR actor = $4) AND id < coalesce($5, 9223372036854775807)
             ORDER BY id DESC LIMIT $6",
         postgres: "SELECT id, extract(epoch FROM at)::bigint, tenant_id, actor, action, kind, subject, before::text,
                 after::text, request_id FROM audit_log
             WHERE tenant_id = $1 AND ($2::text IS NULL OR kind = $2) AND ($3::text IS NULL OR subject = $3)
-                AND ($4::text IS NULL OR actor = $4) AND ($5::bigint IS NULL OR id < $5)
+                AND ($4::text IS NULL OR actor = $4) AND id < coalesce($5::bigint, 9223372036854775807)
             ORDER BY id DESC LIMIT $6",
     }
 }

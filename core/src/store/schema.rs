@@ -46,6 +46,7 @@ const SQLITE: Embedded = migrations!("sqlite":
     "0024_node_logins",
     "0025_api",
     "0026_moved_rows",
+    "0027_username_order",
 );
 
 #[cfg(any(feature = "postgres", test))]
@@ -76,6 +77,7 @@ const POSTGRES: Embedded = migrations!("postgres":
     "0024_node_logins",
     "0025_api",
     "0026_moved_rows",
+    "0027_username_order",
 );
 
 statements! {

@@ -162,7 +162,7 @@ macro_rules! sessions {
                         OR acctstoptime >= datetime($9, 'unixepoch') AND ", fell_silent!(), "
                             AND datetime(acctstoptime, '+' || ", patience!("min", "max"), " || ' seconds')
                                 >= datetime($5, 'unixepoch'))
-                    AND ($7 IS NULL OR radacctid < $7)
+                    AND radacctid < coalesce($7, 9223372036854775807)
                 ORDER BY radacctid DESC LIMIT ", $limit, ") a
                 LEFT JOIN subscribers s ON s.id = a.subscriber_id ORDER BY a.radacctid DESC"
             ),
@@ -176,7 +176,7 @@ macro_rules! sessions {
                     AND (acctstoptime IS NULL OR acctstoptime >= to_timestamp($5) OR ", fell_silent!(), "
                         AND acctstoptime + ", patience!("least", "greatest"), " * interval '1 second'
                             >= to_timestamp($5))
-                    AND ($7::bigint IS NULL OR radacctid < $7)
+                    AND radacctid < coalesce($7::bigint, 9223372036854775807)
                 ORDER BY radacctid DESC LIMIT $8) a
                 LEFT JOIN subscribers s ON s.id = a.subscriber_id ORDER BY a.radacctid DESC"
             ),
